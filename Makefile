@@ -1,0 +1,63 @@
+# make lab    JupyterLab on the first lesson, in a .venv with pinned versions
+# make test   everything CI runs: ruff, mypy, pytest, nbval over every solution, freshness
+# make build  lessons and executed solutions from solutions/*.py, only what changed
+# make lint   ruff and mypy alone
+# make clean  removes .venv and everything else that was built
+# Another Python: make PYTHON=python3.12 lab      Another port: make LAB_ARGS=--port=9999 lab
+
+.PHONY: lab test build lint clean
+.DEFAULT_GOAL := lab
+
+SUITABLE := -c 'import sys; raise SystemExit(not (3, 11) <= sys.version_info[:2] <= (3, 13))'
+ifndef PYTHON
+PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	if $$p $(SUITABLE) 2>/dev/null; then echo $$p; break; fi; done)
+endif
+
+# As the default address and not as a file to open, which would make lessons/ the root and be missing
+# in the address that is printed.
+FLAGS := --LabApp.default_url=/lab/tree/lessons/00_start_here.ipynb
+BIN := .venv/bin
+# The names of the stamps hold what was installed: a changed file is a stamp that does not exist.
+KEY := $(shell cat pyproject.toml .ci/constraints.txt | cksum | tr -dc '0-9')
+LAB := .venv/.lab-$(KEY)
+DEV := .venv/.dev-$(KEY)
+
+# A machine without a screen gets the address printed by Jupyter instead of a browser.
+ifeq ($(shell uname),Linux)
+ifeq ($(DISPLAY)$(WAYLAND_DISPLAY),)
+FLAGS += --no-browser
+endif
+endif
+ifeq ($(shell id -u),0)
+FLAGS += --allow-root
+endif
+
+lab: $(LAB)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter lab $(FLAGS) $(LAB_ARGS)
+
+test: $(DEV)
+	@$(BIN)/python .ci/test.py
+
+build: $(DEV)
+	$(BIN)/tinykd build
+
+lint: $(DEV)
+	@$(BIN)/python .ci/test.py lint
+
+clean:
+	rm -rf .venv build dist tinykd.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+$(LAB): EXTRAS := lab,grade
+$(DEV): EXTRAS := dev
+$(LAB) $(DEV):
+	@$(or $(PYTHON),false) $(SUITABLE) 2>/dev/null || { \
+		echo "tinykd needs Python 3.11, 3.12 or 3.13, and $(or $(PYTHON),no command python3 or python3.N) is none."; \
+		echo "Install one (python.org, your package manager, conda), then: make PYTHON=/path/to/python lab"; \
+		exit 1; }
+	@echo "First run: installing tinykd[$(EXTRAS)] into .venv (some minutes; only this once)"
+	test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c .ci/constraints.txt -e ".[$(EXTRAS)]"
+	@rm -f .venv/.lab-* .venv/.dev-*
+	@touch $(LAB) $@

@@ -1,0 +1,896 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 02 · The distillation loss
+#
+# **What you will be able to do**
+# - write the loss that trained every distilled model you have heard of, with the right factors in the right places;
+# - derive the factor $T^2$ in four lines, and measure that it is right;
+# - say what distillation becomes at a very high temperature;
+# - recognise six bugs that have shipped in real libraries, and write the test that catches them.
+#
+# | | |
+# |---|---|
+# | Difficulty | 3 of 5: five functions of one to four lines, one of a dozen |
+# | Importance | 5 of 5: a wrong factor here makes every later experiment wrong, silently |
+# | Time | an hour and a half of yours; 2 minutes of computing on 2 cores |
+# | Needs | lessons 00 and 01 (softmax at a temperature, `log_softmax`) |
+
+# %% role="setup" name="setup"
+import tempfile
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+
+import tinykd
+from tinykd import MLP, Batches, HardLabels, SoftTargets, Trainer, load_mnist, log_softmax, predict, softmax
+from tinykd.classroom import Checks
+from tinykd.plots import COLORS
+
+check = Checks("02_distillation_loss")
+
+
+def draw(rng, *shape, size=3.0):
+    """Random logits, normal with standard deviation `size`, that will be asked for a gradient."""
+    return torch.tensor(rng.normal(scale=size, size=shape), requires_grad=True)
+
+
+def report(loss, logits):
+    """What the checks look at: the loss, and its gradient in the logits (0 where there is none)."""
+    if not torch.is_tensor(loss):
+        return {"loss": loss, "gradient": None}
+    slope = None
+    if loss.requires_grad:
+        (slope,) = torch.autograd.grad(loss.sum(), logits, allow_unused=True)
+    return {"loss": loss, "gradient": torch.zeros_like(logits) if slope is None else slope}
+
+
+# %% [markdown]
+# ## Three ways to tell a student what a digit is
+#
+# A student can be told the answer in three ways. **Hard:** "it is a 4", probability 1 on one class. **Smoothed:** "it is a 4,
+# but be modest about it", which is 0.9 on the 4 and the rest spread evenly over all ten classes. **Soft:** "it is a 4, I would
+# also understand a 9, and it is certainly not a 0", which is what a teacher says at a temperature.
+#
+# The next cell trains a teacher on all 60,000 digits (about 20 seconds) and draws the three for one test digit.
+
+# %% role="show" name="targets"
+scale = tinykd.scale()
+images, labels = load_mnist("train")
+test_images, test_labels = load_mnist("test")
+count, epochs = {"smoke": (8_000, 2), "default": (60_000, 4), "full": (60_000, 20)}[scale]
+
+torch.manual_seed(0)
+teacher = MLP(784, 300, 300, 10, dropout=0.3)
+Trainer(
+    teacher,
+    HardLabels(),
+    optimizer=lambda parameters: torch.optim.Adam(parameters, 2e-3),
+    schedule=tinykd.cosine(1, 0),
+    progress=False,
+).fit(Batches(images[:count], labels[:count], size=250), epochs=epochs)
+teacher_logits = predict(teacher, test_images)  # (10000, 10)
+print(f"The teacher gets {(teacher_logits.argmax(-1) != test_labels).sum()} of 10,000 test digits wrong.")
+
+# The 4 that leans most towards a second answer, among those the teacher gets right.
+fours = torch.where((test_labels == 4) & (teacher_logits.argmax(-1) == 4))[0]
+digit = fours[tinykd.entropy(teacher_logits[fours], T=4).argmax()]
+targets = {
+    "hard": np.eye(10)[4],
+    "smoothed, s = 0.1": 0.9 * np.eye(10)[4] + 0.1 / 10,
+    "soft, T = 4": softmax(teacher_logits[digit], T=4).numpy(),
+}
+figure, grid = plt.subplots(1, 4, figsize=(11, 2.4), width_ratios=(1, 2, 2, 2), layout="constrained")
+grid[0].imshow(test_images[digit], cmap="gray_r")
+grid[0].axis("off")
+for axes, (title, target), colour in zip(grid[1:], targets.items(), COLORS):
+    axes.bar(range(10), target, color=colour)
+    axes.set(title=title, xticks=range(10), ylim=(0, 1), xlabel="class")
+    axes.spines[["top", "right"]].set_visible(False)
+grid[1].set_ylabel("target probability")
+plt.show()
+
+# %% [markdown]
+# Two questions make a loss: how do we measure the distance between such a target and the student's
+# probabilities $q$, and how do we add the distances up?
+#
+# ## Hard labels: cross-entropy
+#
+# The student has logits $z$ and probabilities $q = \mathrm{softmax}(z)$. With a target $y$ the **cross-entropy** is
+#
+# $$\mathrm{CE}(y, q) = -\sum_i y_i \log q_i = -\log q_{\text{label}} \quad\text{for a hard label.}$$
+#
+# It is the number of nats by which the truth surprises the student: 0 if it was certain of the right answer, $\log 10 \approx 2.3$ if it
+# had no idea, and without bound if it was certain of a wrong one.
+#
+# A rule for this whole course: **a loss gives one number per position.** Logits have shape `(..., C)`; the `C` classes are *summed* by
+# the formula, and whatever stands in front of them (images of a batch, tokens of a sentence) stays. Averaging over positions comes
+# later, once, in plain sight. Most bugs you will meet at the end of this lesson come from an average that nobody looked at.
+#
+# ### Exercise 1: cross-entropy
+# Start from `log_softmax(logits)` of lesson 01, not from the logarithm of `softmax`: at logits of ±200 a probability is 0 to the
+# computer, and $\log 0$ is not what you want.
+#
+# <details><summary>Hint: how to pick one class per position</summary>
+#
+# `x.gather(-1, index)` takes from the last axis the entries that `index` names. It wants `index` to have as many axes as `x`: `labels.unsqueeze(-1)`
+# has shape `(..., 1)`, the result too, and `.squeeze(-1)` takes the extra axis away again. Or use the formula as it stands:
+# `torch.nn.functional.one_hot(labels, C)` is $y$, and you sum over the last axis.
+# </details>
+
+
+# %% role="answer" name="cross_entropy"
+def cross_entropy(logits, labels):
+    """Cross-entropy with hard labels: -log q_label, q = softmax(logits).
+
+    logits: (..., C). labels: (...), whole numbers in [0, C). Returns (...), in nats, finite for any logits.
+    """
+    # YOUR CODE: the log-probability of the labelled class at every position, with a minus sign
+    # BEGIN SOLUTION
+    log_q = log_softmax(logits)  # (..., C)
+    return -log_q.gather(-1, labels.unsqueeze(-1)).squeeze(-1)
+    # END SOLUTION
+
+
+# %% role="check" name="cross_entropy.values" points=1 hint="One number per position: minus the log-probability of the labelled class, nothing averaged."
+rng = check.rng("cross_entropy.values")
+logits = draw(rng, 6, 10)
+check("cross_entropy.values", report(cross_entropy(logits, torch.tensor(rng.integers(10, size=6))), logits))
+
+# %% role="check" name="cross_entropy.positions" points=1 hint="Logits may have more than two axes: classes are always on the last one (dim=-1)."
+rng = check.rng("cross_entropy.positions")
+logits = draw(rng, 2, 5, 7)
+check("cross_entropy.positions", report(cross_entropy(logits, torch.tensor(rng.integers(7, size=(2, 5)))), logits))
+
+# %% role="check" name="cross_entropy.extreme" points=1 hint="These logits are hundreds apart: take log_softmax, never log(softmax) and never log(q + something)."
+rng = check.rng("cross_entropy.extreme")
+logits = draw(rng, 6, 10, size=200)
+check("cross_entropy.extreme", report(cross_entropy(logits, torch.tensor(rng.integers(10, size=6))), logits))
+
+# %% role="hidden" name="cross_entropy.secret" points=1 hint="Other shapes and larger logits: no loop over a fixed number of axes, no logarithm of a probability."
+rng = check.rng("cross_entropy.secret")
+logits = draw(rng, 2, 3, 4, 6, size=80)
+check("cross_entropy.secret", report(cross_entropy(logits, torch.tensor(rng.integers(6, size=(2, 3, 4)))), logits))
+
+
+# %% role="mutant" of="cross_entropy" name="cross_entropy.mean" loses="cross_entropy.values, cross_entropy.positions, cross_entropy.extreme, cross_entropy.secret" hint="You averaged over positions. Return one number per position; averaging comes later, in one place."
+def cross_entropy(logits, labels):
+    return -log_softmax(logits).gather(-1, labels.unsqueeze(-1)).mean()
+
+
+# %% role="mutant" of="cross_entropy" name="cross_entropy.no_log" loses="cross_entropy.values, cross_entropy.positions, cross_entropy.extreme, cross_entropy.secret" hint="That is minus the probability. Cross-entropy is minus its logarithm."
+def cross_entropy(logits, labels):
+    return -softmax(logits).gather(-1, labels.unsqueeze(-1)).squeeze(-1)
+
+
+# %% role="mutant" of="cross_entropy" name="cross_entropy.all_classes" loses="cross_entropy.values, cross_entropy.positions, cross_entropy.extreme, cross_entropy.secret" hint="You summed -log q over all classes. The target y is 0 everywhere but at the label: only that class counts."
+def cross_entropy(logits, labels):
+    return -log_softmax(logits).sum(-1)
+
+
+# %% role="mutant" of="cross_entropy" name="cross_entropy.class_mean" loses="cross_entropy.values, cross_entropy.positions, cross_entropy.extreme, cross_entropy.secret" hint="You took the mean over classes: the loss is C times too small. Classes are summed."
+def cross_entropy(logits, labels):
+    y = torch.nn.functional.one_hot(labels, logits.shape[-1])
+    return -(y * log_softmax(logits)).mean(-1)
+
+
+# %% role="mutant" of="cross_entropy" name="cross_entropy.epsilon" loses="cross_entropy.extreme, cross_entropy.secret" hint="log(q + 1e-12) cannot be larger than 27.6 and its gradient dies where the student is most wrong. Use log_softmax."
+def cross_entropy(logits, labels):
+    return -torch.log(softmax(logits).gather(-1, labels.unsqueeze(-1)).squeeze(-1) + 1e-12)
+
+
+# %% role="mutant" of="cross_entropy" name="cross_entropy.axis_1" loses="cross_entropy.positions, cross_entropy.secret" hint="Your softmax runs over axis 1. Classes are on the last axis: dim=-1."
+def cross_entropy(logits, labels):
+    return -torch.log_softmax(logits, 1).gather(-1, labels.unsqueeze(-1)).squeeze(-1)
+
+
+# %% role="mutant" of="cross_entropy" name="cross_entropy.sign" loses="cross_entropy.values, cross_entropy.positions, cross_entropy.extreme, cross_entropy.secret" hint="The minus sign is missing: a loss falls when the right class becomes more probable."
+def cross_entropy(logits, labels):
+    return log_softmax(logits).gather(-1, labels.unsqueeze(-1)).squeeze(-1)
+
+
+# %% role="mutant" of="cross_entropy" name="cross_entropy.twice" loses="cross_entropy.values, cross_entropy.positions, cross_entropy.extreme, cross_entropy.secret" hint="Softmax is applied twice: log_softmax takes logits, not probabilities."
+def cross_entropy(logits, labels):
+    return -log_softmax(softmax(logits)).gather(-1, labels.unsqueeze(-1)).squeeze(-1)
+
+
+# %% role="mutant" of="cross_entropy" name="cross_entropy.own_answer" loses="cross_entropy.values, cross_entropy.positions, cross_entropy.extreme, cross_entropy.secret" hint="You score the student's own favourite class (argmax or max). The label decides which class counts."
+def cross_entropy(logits, labels):
+    return -log_softmax(logits).max(-1).values
+
+
+# %% [markdown]
+# ## Soft targets: the Kullback-Leibler divergence
+#
+# The teacher has logits $v$. At temperature $T$: $p = \mathrm{softmax}(v/T)$ for the teacher, $q = \mathrm{softmax}(z/T)$ for the student.
+# Cross-entropy works for soft targets too, but it does not go to 0 when the student is perfect: it stops at the teacher's own entropy. Take that away:
+#
+# $$\mathrm{KL}(p\,\|\,q) = \underbrace{-\sum_i p_i \log q_i}_{\mathrm{CE}(p,\,q)} - \underbrace{\Big(-\sum_i p_i \log p_i\Big)}_{\text{entropy of } p}
+#  = \sum_i p_i\,(\log p_i - \log q_i) \;\ge\; 0,$$
+#
+# which is 0 exactly where $q = p$. The teacher is a constant, so the gradient is that of the cross-entropy. Order matters:
+# $\mathrm{KL}(p\|q)$ makes the student pay wherever the *teacher* sees a possibility; $\mathrm{KL}(q\|p)$, the other way round, where the *student* does.
+#
+# ## Why $T^2$
+#
+# How hard does this loss pull at a logit? Differentiate $-\sum_j p_j \log q_j$ with $\log q_j = z_j/T - \log\sum_k e^{z_k/T}$:
+#
+# $$\frac{\partial\,\mathrm{KL}}{\partial z_i} = -\sum_j p_j\,\frac1T\,(\delta_{ij} - q_i) = \frac1T\,(q_i - p_i).$$
+#
+# There is one $1/T$, in the open. The second hides in the difference. When $T$ is large, $e^{x/T} \approx 1 + x/T$, both distributions are almost uniform, and
+#
+# $$q_i - p_i \;\approx\; \frac1C\Big(1 + \frac{z_i - \bar z}{T}\Big) - \frac1C\Big(1 + \frac{v_i - \bar v}{T}\Big) = \frac{1}{C\,T}\big[(z_i - \bar z) - (v_i - \bar v)\big].$$
+#
+# Together: **the gradient shrinks as $1/T^2$**. Multiply the loss by $T^2$, and its pull stays about the same at every temperature. You can then try
+# another $T$ without touching the learning rate, and without silently handing all the say to the hard labels. That was the derivation; do the numbers agree?
+
+# %% role="show" name="gradient-size"
+torch.manual_seed(1)
+novice = MLP(784, 100, 100, 10)  # a student that has not learnt anything yet
+novice_logits = predict(novice, test_images[:1000])  # (1000, 10)
+
+
+def pull(loss, student, teacher, T):
+    """Gradient of the summed loss in the student's logits, (N, C); float64 to see far up in T."""
+    student = student.double().requires_grad_()
+    (slope,) = torch.autograd.grad(loss(student, teacher.double(), T).sum(), student)
+    return slope
+
+
+temperatures = np.geomspace(0.5, 200, 30)
+with_T2 = [pull(tinykd.forward_kl, novice_logits, teacher_logits[:1000], T).norm(dim=-1).mean() for T in temperatures]
+without = [size / T**2 for size, T in zip(with_T2, temperatures)]
+figure, axes = plt.subplots(figsize=(6.5, 3.6), layout="constrained")
+axes.loglog(temperatures, without, color=COLORS[5], marker=".", label="KL")
+axes.loglog(temperatures, with_T2, color=COLORS[0], marker=".", label="$T^2$ KL")
+axes.loglog(temperatures, with_T2[-1] / temperatures**2, color="black", linestyle=":", label="slope $1/T^2$")
+axes.set(xlabel="temperature T", ylabel="mean size of the gradient\nof one digit")
+axes.spines[["top", "right"]].set_visible(False)
+axes.legend(frameon=False)
+plt.show()
+for T in (1, 4, 20, 100):
+    size = pull(tinykd.forward_kl, novice_logits, teacher_logits[:1000], T).norm(dim=-1).mean()
+    print(f"T = {T:3d}: gradient of KL {size / T**2:.6f}, of T^2 KL {size:.3f}")
+
+# %% [markdown]
+# **What we saw.** From $T = 1$ to $T = 100$ the gradient of the plain divergence falls to about a ten-thousandth of what it was a few
+# temperatures above 1: the measured points lie on the dotted line. With $T^2$ it grows at first (at $T = 1$ a sure teacher and
+# a student differ in one or two classes, at $T = 4$ in all ten) and then levels off. So $T^2$ is not magic: it makes the pull *nearly* independent of $T$,
+# and only for large $T$.
+#
+# ### Exercise 2: the soft-target loss
+# $T^2\,\mathrm{KL}(p\|q)$, one number per position. Three things are easy to get wrong. Both sides get the temperature. Everything is computed from
+# log-probabilities. And no gradient flows into the teacher: `teacher.detach()` is the same numbers, with the connection to whatever made them cut.
+
+
+# %% role="answer" name="kl_divergence"
+def kl_divergence(student, teacher, T=1.0):
+    """T^2 KL(p || q) = T^2 sum_i p_i (log p_i - log q_i), p = softmax(teacher / T), q = softmax(student / T).
+
+    student, teacher: logits (..., C). Returns (...), in nats. The teacher gets no gradient.
+    """
+    # YOUR CODE: two log_softmax at T, one exp, one sum over classes, one factor
+    # BEGIN SOLUTION
+    log_p = log_softmax(teacher.detach(), T)  # (..., C)
+    log_q = log_softmax(student, T)  # (..., C)
+    return T**2 * (log_p.exp() * (log_p - log_q)).sum(-1)
+    # END SOLUTION
+
+
+# %% role="check" name="kl_divergence.values" points=1 hint="At T = 1: sum over classes of p (log p - log q), with p the teacher's probabilities and q the student's."
+rng = check.rng("kl_divergence.values")
+student, teacher_z = draw(rng, 5, 10), draw(rng, 5, 10).detach()
+check("kl_divergence.values", report(kl_divergence(student, teacher_z, T=1.0), student))
+
+# %% role="check" name="kl_divergence.temperature" points=1 hint="At T = 4 both softmaxes get the temperature, and the result is multiplied by T squared."
+rng = check.rng("kl_divergence.temperature")
+student, teacher_z = draw(rng, 5, 10), draw(rng, 5, 10).detach()
+check("kl_divergence.temperature", report(kl_divergence(student, teacher_z, T=4.0), student))
+
+# %% role="check" name="kl_divergence.positions" points=1 hint="Logits of shape (2, 3, 6) give losses of shape (2, 3): sum over the last axis, and over nothing else."
+rng = check.rng("kl_divergence.positions")
+student, teacher_z = draw(rng, 2, 3, 6), draw(rng, 2, 3, 6).detach()
+check("kl_divergence.positions", report(kl_divergence(student, teacher_z, T=1.0), student))
+
+# %% role="check" name="kl_divergence.zero" points=1 hint="Where student and teacher agree, a divergence is 0 and so is its gradient, at any T."
+rng = check.rng("kl_divergence.zero")
+student = draw(rng, 4, 10)
+check("kl_divergence.zero", report(kl_divergence(student, student.detach().clone(), T=3.0), student))
+
+# %% role="check" name="kl_divergence.extreme" points=1 hint="Logits hundreds apart: compute with log-probabilities all the way, no log(p / q), no log(q + something)."
+rng = check.rng("kl_divergence.extreme")
+student, teacher_z = draw(rng, 4, 10, size=200), draw(rng, 4, 10, size=200).detach()
+check("kl_divergence.extreme", report(kl_divergence(student, teacher_z, T=1.0), student))
+
+# %% role="check" name="kl_divergence.constant" points=1 hint="The teacher received a gradient. It is a constant: detach it."
+rng = check.rng("kl_divergence.constant")
+student, teacher_z = draw(rng, 3, 10), draw(rng, 3, 10)
+check("kl_divergence.constant", report(kl_divergence(student, teacher_z, T=1.0), teacher_z)["gradient"])
+
+# %% role="hidden" name="kl_divergence.secret" points=1 hint="Another shape, another temperature, large logits: the same formula must hold, in value and in gradient."
+rng = check.rng("kl_divergence.secret")
+student, teacher_z = draw(rng, 2, 4, 5, size=60), draw(rng, 2, 4, 5, size=60).detach()
+check("kl_divergence.secret", report(kl_divergence(student, teacher_z, T=2.5), student))
+
+
+# %% role="mutant" of="kl_divergence" name="kl_divergence.no_T2" loses="kl_divergence.temperature, kl_divergence.secret" hint="The factor T squared is missing: without it the soft targets fade as T grows."
+def kl_divergence(student, teacher, T=1.0):
+    log_p, log_q = log_softmax(teacher.detach(), T), log_softmax(student, T)
+    return (log_p.exp() * (log_p - log_q)).sum(-1)
+
+
+# %% role="mutant" of="kl_divergence" name="kl_divergence.T1" loses="kl_divergence.temperature, kl_divergence.secret" hint="You multiplied by T. One 1/T comes from the chain rule and a second from p and q drawing together: the factor is T squared."
+def kl_divergence(student, teacher, T=1.0):
+    log_p, log_q = log_softmax(teacher.detach(), T), log_softmax(student, T)
+    return T * (log_p.exp() * (log_p - log_q)).sum(-1)
+
+
+# %% role="mutant" of="kl_divergence" name="kl_divergence.class_mean" loses="kl_divergence.values, kl_divergence.temperature, kl_divergence.positions, kl_divergence.extreme, kl_divergence.secret" hint="You took the mean over classes: the loss is C times too small. A divergence is a sum over classes."
+def kl_divergence(student, teacher, T=1.0):
+    log_p, log_q = log_softmax(teacher.detach(), T), log_softmax(student, T)
+    return T**2 * (log_p.exp() * (log_p - log_q)).mean(-1)
+
+
+# %% role="mutant" of="kl_divergence" name="kl_divergence.batchmean" loses="kl_divergence.values, kl_divergence.temperature, kl_divergence.positions, kl_divergence.zero, kl_divergence.extreme, kl_divergence.secret" hint="reduction='batchmean' returns one number for the whole batch, and divides by the first axis alone. Return one number per position."
+def kl_divergence(student, teacher, T=1.0):
+    log_p, log_q = log_softmax(teacher.detach(), T), log_softmax(student, T)
+    return T**2 * torch.nn.functional.kl_div(log_q, log_p.exp(), reduction="batchmean")
+
+
+# %% role="mutant" of="kl_divergence" name="kl_divergence.reversed" loses="kl_divergence.values, kl_divergence.temperature, kl_divergence.positions, kl_divergence.extreme, kl_divergence.secret" hint="That is KL(q || p), the wrong way round: the teacher's probabilities are the weights of the sum."
+def kl_divergence(student, teacher, T=1.0):
+    log_p, log_q = log_softmax(teacher.detach(), T), log_softmax(student, T)
+    return T**2 * (log_q.exp() * (log_q - log_p)).sum(-1)
+
+
+# %% role="mutant" of="kl_divergence" name="kl_divergence.no_entropy" loses="kl_divergence.values, kl_divergence.temperature, kl_divergence.positions, kl_divergence.zero, kl_divergence.secret" hint="That is the cross-entropy of p and q: the gradient is right, but the loss of a perfect student is not 0. Subtract the teacher's entropy."
+def kl_divergence(student, teacher, T=1.0):
+    log_p, log_q = log_softmax(teacher.detach(), T), log_softmax(student, T)
+    return -(T**2) * (log_p.exp() * log_q).sum(-1)
+
+
+# %% role="mutant" of="kl_divergence" name="kl_divergence.twice" loses="kl_divergence.values, kl_divergence.temperature, kl_divergence.positions, kl_divergence.extreme, kl_divergence.secret" hint="Softmax is applied twice: log_softmax takes logits, not probabilities."
+def kl_divergence(student, teacher, T=1.0):
+    log_p, log_q = log_softmax(softmax(teacher.detach()), T), log_softmax(softmax(student), T)
+    return T**2 * (log_p.exp() * (log_p - log_q)).sum(-1)
+
+
+# %% role="mutant" of="kl_divergence" name="kl_divergence.one_side" loses="kl_divergence.temperature, kl_divergence.zero, kl_divergence.secret" hint="Only the teacher got the temperature. Both sides are read at the same T."
+def kl_divergence(student, teacher, T=1.0):
+    log_p, log_q = log_softmax(teacher.detach(), T), log_softmax(student)
+    return T**2 * (log_p.exp() * (log_p - log_q)).sum(-1)
+
+
+# %% role="mutant" of="kl_divergence" name="kl_divergence.epsilon" loses="kl_divergence.extreme, kl_divergence.secret" hint="You added an epsilon inside the logarithm: where the student is most wrong, the loss is cut off and the gradient dies. Use log_softmax."
+def kl_divergence(student, teacher, T=1.0):
+    p, q = softmax(teacher.detach(), T), softmax(student, T)
+    return T**2 * (p * torch.log((p + 1e-12) / (q + 1e-12))).sum(-1)
+
+
+# %% role="mutant" of="kl_divergence" name="kl_divergence.attached" loses="kl_divergence.constant" hint="The teacher receives a gradient. It is a constant: teacher.detach()."
+def kl_divergence(student, teacher, T=1.0):
+    log_p, log_q = log_softmax(teacher, T), log_softmax(student, T)
+    return T**2 * (log_p.exp() * (log_p - log_q)).sum(-1)
+
+
+# %% role="mutant" of="kl_divergence" name="kl_divergence.no_logs" loses="kl_divergence.values, kl_divergence.temperature, kl_divergence.positions, kl_divergence.zero, kl_divergence.extreme, kl_divergence.secret" hint="torch's kl_div wants the student's log-probabilities first; you gave it probabilities."
+def kl_divergence(student, teacher, T=1.0):
+    p, q = softmax(teacher.detach(), T), softmax(student, T)
+    return T**2 * torch.nn.functional.kl_div(q, p, reduction="none").sum(-1)
+
+
+# %% role="mutant" of="kl_divergence" name="kl_divergence.itself" loses="kl_divergence.values, kl_divergence.temperature, kl_divergence.positions, kl_divergence.extreme, kl_divergence.secret" hint="The loss is 0 everywhere: you compare the student with itself, or the teacher with itself."
+def kl_divergence(student, teacher, T=1.0):
+    log_p, log_q = log_softmax(student.detach(), T), log_softmax(student, T)
+    return T**2 * (log_p.exp() * (log_p - log_q)).sum(-1)
+
+
+# %% [markdown]
+# ## The same gradient, by hand
+#
+# Autograd is convenient, and it hides what a loss *does*. What a soft target does to the logits fits in one line. Take the derivation above,
+# put back the factor $T^2$, and average over the $N$ positions of the batch:
+#
+# $$L = \frac1N \sum_{n=1}^{N} T^2\,\mathrm{KL}(p_n\|q_n), \qquad \frac{\partial L}{\partial z_{ni}} = \;?$$
+#
+# You know $\partial\,\mathrm{KL}/\partial z_i$ for one position. Collect the factors.
+#
+# ### Exercise 3: the gradient without autograd
+# Positions are *all* axes but the last: logits of shape (2, 3, 10) have $N = 6$ of them, not 2.
+#
+# <details><summary>Hint: counting positions</summary>
+#
+# `student.numel()` counts all numbers, and there are `student.shape[-1]` of them at every position.
+# </details>
+
+
+# %% role="answer" name="soft_gradient"
+def soft_gradient(student, teacher, T=1.0):
+    """Gradient in the student's logits of the mean over positions of T^2 KL(p || q), in closed form.
+
+    student, teacher: logits (..., C). Returns (..., C): what autograd would give, without autograd.
+    """
+    # YOUR CODE: two softmaxes, the factors you collected, the number of positions
+    # BEGIN SOLUTION
+    p, q = softmax(teacher, T), softmax(student, T)  # (..., C)
+    positions = student.numel() / student.shape[-1]
+    return T * (q - p) / positions
+    # END SOLUTION
+
+
+# %% role="check" name="soft_gradient.values" points=1 hint="One position's KL has the gradient (q - p) / T. Multiply by T squared, divide by the number of positions."
+rng = check.rng("soft_gradient.values")
+check("soft_gradient.values", soft_gradient(draw(rng, 5, 10).detach(), draw(rng, 5, 10).detach(), T=3.0))
+
+# %% role="check" name="soft_gradient.positions" points=1 hint="Every axis but the last counts positions: (2, 3, 10) has 6."
+rng = check.rng("soft_gradient.positions")
+check("soft_gradient.positions", soft_gradient(draw(rng, 2, 3, 10).detach(), draw(rng, 2, 3, 10).detach(), T=1.0))
+
+# %% role="hidden" name="soft_gradient.secret" points=1 hint="Another shape and temperature: collect the factors again, T^2 from the loss, 1/T from the chain rule, 1/N from the mean."
+rng = check.rng("soft_gradient.secret")
+check("soft_gradient.secret", soft_gradient(draw(rng, 3, 2, 4).detach(), draw(rng, 3, 2, 4).detach(), T=7.0))
+
+
+# %% role="mutant" of="soft_gradient" name="soft_gradient.sum" loses="soft_gradient.values, soft_gradient.positions, soft_gradient.secret" hint="That is the gradient of the sum. The mean divides by the number of positions."
+def soft_gradient(student, teacher, T=1.0):
+    return T * (softmax(student, T) - softmax(teacher, T))
+
+
+# %% role="mutant" of="soft_gradient" name="soft_gradient.all_numbers" loses="soft_gradient.values, soft_gradient.positions, soft_gradient.secret" hint="You divided by the number of logits. Classes are not positions: your gradient is C times too small."
+def soft_gradient(student, teacher, T=1.0):
+    return T * (softmax(student, T) - softmax(teacher, T)) / student.numel()
+
+
+# %% role="mutant" of="soft_gradient" name="soft_gradient.first_axis" loses="soft_gradient.positions, soft_gradient.secret" hint="You divided by the first axis alone. In (2, 3, 10) there are 6 positions, not 2: this is what batchmean gets wrong."
+def soft_gradient(student, teacher, T=1.0):
+    return T * (softmax(student, T) - softmax(teacher, T)) / len(student)
+
+
+# %% role="mutant" of="soft_gradient" name="soft_gradient.T2" loses="soft_gradient.values, soft_gradient.secret" hint="You have T squared in front. The chain rule takes one T away again."
+def soft_gradient(student, teacher, T=1.0):
+    return T**2 * (softmax(student, T) - softmax(teacher, T)) / (student.numel() / student.shape[-1])
+
+
+# %% role="mutant" of="soft_gradient" name="soft_gradient.no_T2" loses="soft_gradient.values, soft_gradient.secret" hint="That is the gradient of the plain KL. The loss here is T squared times as large."
+def soft_gradient(student, teacher, T=1.0):
+    return (softmax(student, T) - softmax(teacher, T)) / T / (student.numel() / student.shape[-1])
+
+
+# %% role="mutant" of="soft_gradient" name="soft_gradient.no_T" loses="soft_gradient.values, soft_gradient.secret" hint="A factor T is missing: T squared from the loss, 1/T from the chain rule."
+def soft_gradient(student, teacher, T=1.0):
+    return (softmax(student, T) - softmax(teacher, T)) / (student.numel() / student.shape[-1])
+
+
+# %% role="mutant" of="soft_gradient" name="soft_gradient.sign" loses="soft_gradient.values, soft_gradient.positions, soft_gradient.secret" hint="The sign is wrong: a step goes against the gradient, so it must be positive where the student has too much probability."
+def soft_gradient(student, teacher, T=1.0):
+    return T * (softmax(teacher, T) - softmax(student, T)) / (student.numel() / student.shape[-1])
+
+
+# %% role="mutant" of="soft_gradient" name="soft_gradient.cold" loses="soft_gradient.values, soft_gradient.secret" hint="The probabilities are read at T = 1. Both come from the softmax at T."
+def soft_gradient(student, teacher, T=1.0):
+    return T * (softmax(student) - softmax(teacher)) / (student.numel() / student.shape[-1])
+
+
+# %% [markdown]
+# ## Very hot: matching logits
+#
+# For large $T$ we found $q_i - p_i \approx \frac{1}{CT}\big[(z_i - \bar z) - (v_i - \bar v)\big]$. So at one position
+#
+# $$T\,(q_i - p_i) \;\longrightarrow\; \frac{1}{C}\Big[(z_i - \bar z) - (v_i - \bar v)\Big], \qquad T \to \infty .$$
+#
+# The temperature is gone. What is left is the gradient of an old acquaintance, half the squared distance between the **centred** logits:
+#
+# $$\lim_{T\to\infty} T^2\,\mathrm{KL}(p\|q) = \frac{1}{2C}\sum_i \big[(z_i - \bar z) - (v_i - \bar v)\big]^2 .$$
+#
+# (A bar is the mean over the classes of one position. Softmax does not notice a constant added to all logits, so the limit cannot either: centring
+# removes it.) Before Hinton's paper, Bucilă, Caruana and Niculescu-Mizil compressed models by exactly this, matching logits. Distillation *is* that method, with a knob:
+# at a low $T$ it cares about the classes the teacher holds possible, at a high $T$ about all logits alike, down to the most hopeless class. How high is high?
+
+# %% role="show" name="limit"
+def centred(z):
+    return z - z.mean(-1, keepdim=True)
+
+
+z, v = novice_logits.double(), teacher_logits[:1000].double()
+limit = (centred(z) - centred(v)) / z.shape[-1]  # (1000, C)
+errors, angles = [], []
+for T in temperatures:
+    slope = pull(tinykd.forward_kl, z, v, T)
+    errors.append((slope - limit).norm() / limit.norm())
+    cosine = torch.cosine_similarity(slope, limit, dim=-1).clamp(-1, 1)
+    angles.append(cosine.arccos().rad2deg().mean())
+figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.4), layout="constrained")
+left.loglog(temperatures, errors, color=COLORS[0], marker=".", label="measured")
+left.loglog(temperatures, errors[-1] * temperatures[-1] / temperatures, "k:", label="slope 1/T")
+left.set(xlabel="temperature T", ylabel="distance from the limit,\nrelative")
+left.legend(frameon=False)
+right.semilogx(temperatures, angles, color=COLORS[1], marker=".")
+right.set(xlabel="temperature T", ylabel="angle to the limit, degrees", ylim=(0, None))
+for axes in (left, right):
+    axes.spines[["top", "right"]].set_visible(False)
+plt.show()
+print(f"The teacher's centred logits have a standard deviation of {centred(v).std():.1f}.")
+for T in (1, 4, 20, 200):
+    near = int(np.abs(temperatures - T).argmin())
+    print(f"T = {temperatures[near]:6.1f}: {errors[near]:.1%} away, angle {angles[near]:.0f} degrees")
+
+# %% [markdown]
+# **What we saw.** The distance falls as $1/T$. "High" means high compared with the logits themselves: at Hinton's $T = 20$ this teacher is taught almost as plain
+# logit matching, at $T = 1$ it points somewhere else entirely.
+#
+# ### Exercise 4: the limit
+# One number per position again, and the teacher is again a constant.
+
+
+# %% role="answer" name="logit_matching"
+def logit_matching(student, teacher):
+    """The limit of T^2 KL(p || q) for T to infinity: 1/(2C) sum_i [(z_i - mean z) - (v_i - mean v)]^2.
+
+    student, teacher: logits z and v, (..., C). Returns (...). The teacher gets no gradient.
+    """
+    # YOUR CODE: centre both over the classes of each position, then the squared distance
+    # BEGIN SOLUTION
+    difference = student - teacher.detach()  # (..., C)
+    difference = difference - difference.mean(-1, keepdim=True)
+    return difference.square().sum(-1) / (2 * student.shape[-1])
+    # END SOLUTION
+
+
+# %% role="check" name="logit_matching.values" points=1 hint="Squared differences summed over classes, divided by 2C."
+rng = check.rng("logit_matching.values")
+student = rng.normal(size=(5, 10)) * 3
+student = torch.tensor(student - student.mean(-1, keepdims=True), requires_grad=True)  # centred already
+teacher_z = rng.normal(size=(5, 10)) * 3
+teacher_z = torch.tensor(teacher_z - teacher_z.mean(-1, keepdims=True))
+check("logit_matching.values", report(logit_matching(student, teacher_z), student))
+
+# %% role="check" name="logit_matching.centred" points=1 hint="A constant added to all logits of a position must change nothing: centre student and teacher, each by its own mean over classes."
+rng = check.rng("logit_matching.centred")
+student, teacher_z = draw(rng, 2, 3, 10), draw(rng, 2, 3, 10).detach()
+check("logit_matching.centred", report(logit_matching(student + 5, teacher_z - 7), student))
+
+# %% role="check" name="logit_matching.constant" points=1 hint="The teacher received a gradient. It is a constant: detach it."
+rng = check.rng("logit_matching.constant")
+student, teacher_z = draw(rng, 3, 10), draw(rng, 3, 10)
+check("logit_matching.constant", report(logit_matching(student, teacher_z), teacher_z)["gradient"])
+
+# %% role="hidden" name="logit_matching.secret" points=1 hint="Another number of classes, and logits with different means at every position."
+rng = check.rng("logit_matching.secret")
+student, teacher_z = draw(rng, 3, 4, size=5), draw(rng, 3, 4, size=5).detach()
+check("logit_matching.secret", report(logit_matching(student, teacher_z), student))
+
+
+# %% role="mutant" of="logit_matching" name="logit_matching.not_centred" loses="logit_matching.centred, logit_matching.secret" hint="The logits are not centred: subtract from each position its own mean over classes."
+def logit_matching(student, teacher):
+    return (student - teacher.detach()).square().sum(-1) / (2 * student.shape[-1])
+
+
+# %% role="mutant" of="logit_matching" name="logit_matching.no_half" loses="logit_matching.values, logit_matching.centred, logit_matching.secret" hint="Twice too large: the factor is 1/(2C). That is torch's mse_loss, which has no one half."
+def logit_matching(student, teacher):
+    difference = student - teacher.detach()
+    return (difference - difference.mean(-1, keepdim=True)).square().mean(-1)
+
+
+# %% role="mutant" of="logit_matching" name="logit_matching.no_C" loses="logit_matching.values, logit_matching.centred, logit_matching.secret" hint="Divide by the number of classes too: the factor is 1/(2C)."
+def logit_matching(student, teacher):
+    difference = student - teacher.detach()
+    return (difference - difference.mean(-1, keepdim=True)).square().sum(-1) / 2
+
+
+# %% role="mutant" of="logit_matching" name="logit_matching.wrong_axis" loses="logit_matching.values, logit_matching.centred, logit_matching.secret" hint="You centred over the batch. The mean is over the classes of one position: mean(-1, keepdim=True)."
+def logit_matching(student, teacher):
+    difference = student - teacher.detach()
+    return (difference - difference.mean(0, keepdim=True)).square().sum(-1) / (2 * student.shape[-1])
+
+
+# %% role="mutant" of="logit_matching" name="logit_matching.one_mean" loses="logit_matching.centred, logit_matching.secret" hint="Both were centred with the teacher's mean. Each has its own."
+def logit_matching(student, teacher):
+    middle = teacher.detach().mean(-1, keepdim=True)
+    return ((student - middle) - (teacher.detach() - middle)).square().sum(-1) / (2 * student.shape[-1])
+
+
+# %% role="mutant" of="logit_matching" name="logit_matching.attached" loses="logit_matching.constant" hint="The teacher receives a gradient. It is a constant: teacher.detach()."
+def logit_matching(student, teacher):
+    difference = student - teacher
+    return (difference - difference.mean(-1, keepdim=True)).square().sum(-1) / (2 * student.shape[-1])
+
+
+# %% role="mutant" of="logit_matching" name="logit_matching.batch_mean" loses="logit_matching.values, logit_matching.centred, logit_matching.secret" hint="You averaged over everything. Return one number per position."
+def logit_matching(student, teacher):
+    difference = student - teacher.detach()
+    return (difference - difference.mean(-1, keepdim=True)).square().mean() / 2
+
+
+# %% role="mutant" of="logit_matching" name="logit_matching.probabilities" loses="logit_matching.values, logit_matching.centred, logit_matching.secret" hint="You compared probabilities. In the limit it is the logits themselves that are compared."
+def logit_matching(student, teacher):
+    return (softmax(student) - softmax(teacher.detach())).square().sum(-1) / (2 * student.shape[-1])
+
+
+# %% [markdown]
+# ## Both at once: $\alpha$
+#
+# Teachers err, and labels are true. So the distillation loss is a mixture, averaged over the $N$ positions of the batch:
+#
+# $$L = \frac1N \sum_n \Big[(1 - \alpha)\,\mathrm{CE}\big(y_n,\,q_n \text{ at } T = 1\big) + \alpha\,T^2\,\mathrm{KL}\big(p_n\|q_n \text{ at } T\big)\Big].$$
+#
+# - The hard labels are always read at $T = 1$: that is how the student will be used. Only the soft targets are heated.
+# - $T^2$ stands in front of the KL alone.
+# - $\alpha$ is the weight of the **teacher** here, $\alpha = 1$ means no labels at all. Papers and libraries disagree on this; when a result
+#   does not reproduce, look there first.
+# - The mean is over positions, all of them: the axes in front of the classes.
+#
+# In this course's engine the same thing is written as it reads, `alpha * SoftTargets(T=4) + (1 - alpha) * HardLabels()`, and the engine takes the mean.
+#
+# ### Exercise 5: the distillation loss
+# Build it from `tinykd.cross_entropy(logits, labels)` and `tinykd.forward_kl(student, teacher, T)`. These are your first two exercises with error messages: one number per
+# position each, and $T^2$ is already **inside** `forward_kl`.
+
+
+# %% role="answer" name="distillation_loss"
+def distillation_loss(student, teacher, labels, T=4.0, alpha=0.9):
+    """Mean over positions of (1 - alpha) CE(labels, student at T = 1) + alpha T^2 KL(teacher || student at T).
+
+    student, teacher: logits (..., C). labels: (...). Returns one number, a tensor of shape ().
+    """
+    # YOUR CODE: the two losses per position, mixed, then one mean
+    # BEGIN SOLUTION
+    hard = tinykd.cross_entropy(student, labels)  # (...)
+    soft = tinykd.forward_kl(student, teacher, T)  # (...), T^2 inside
+    return ((1 - alpha) * hard + alpha * soft).mean()
+    # END SOLUTION
+
+
+# %% role="check" name="distillation_loss.values" points=1 hint="(1 - alpha) on the labels, alpha on the teacher, labels at T = 1, T^2 once and on the KL alone, then the mean."
+rng = check.rng("distillation_loss.values")
+student, teacher_z = draw(rng, 6, 10), draw(rng, 6, 10).detach()
+y = torch.tensor(rng.integers(10, size=6))
+check("distillation_loss.values", report(distillation_loss(student, teacher_z, y, T=4.0, alpha=0.7), student))
+
+# %% role="check" name="distillation_loss.labels_only" points=1 hint="With alpha = 0 it is the mean cross-entropy at T = 1, whatever T says."
+rng = check.rng("distillation_loss.labels_only")
+student, teacher_z = draw(rng, 6, 10), draw(rng, 6, 10).detach()
+y = torch.tensor(rng.integers(10, size=6))
+check("distillation_loss.labels_only", report(distillation_loss(student, teacher_z, y, T=3.0, alpha=0.0), student))
+
+# %% role="check" name="distillation_loss.teacher_only" points=1 hint="With alpha = 1 it is the mean of T^2 KL, and the labels do not matter."
+rng = check.rng("distillation_loss.teacher_only")
+student, teacher_z = draw(rng, 6, 10), draw(rng, 6, 10).detach()
+y = torch.tensor(rng.integers(10, size=6))
+check("distillation_loss.teacher_only", report(distillation_loss(student, teacher_z, y, T=3.0, alpha=1.0), student))
+
+# %% role="check" name="distillation_loss.positions" points=1 hint="With logits of shape (2, 3, 10) there are 6 positions to average over, not 2."
+rng = check.rng("distillation_loss.positions")
+student, teacher_z = draw(rng, 2, 3, 10), draw(rng, 2, 3, 10).detach()
+y = torch.tensor(rng.integers(10, size=(2, 3)))
+check("distillation_loss.positions", report(distillation_loss(student, teacher_z, y, T=1.0, alpha=0.5), student))
+
+# %% role="hidden" name="distillation_loss.secret" points=1 hint="Another T, another alpha, another shape."
+rng = check.rng("distillation_loss.secret")
+student, teacher_z = draw(rng, 4, 3, 5), draw(rng, 4, 3, 5).detach()
+y = torch.tensor(rng.integers(5, size=(4, 3)))
+check("distillation_loss.secret", report(distillation_loss(student, teacher_z, y, T=6.0, alpha=0.25), student))
+
+
+# %% role="mutant" of="distillation_loss" name="distillation_loss.swapped" loses="distillation_loss.values, distillation_loss.labels_only, distillation_loss.teacher_only, distillation_loss.secret" hint="alpha is on the wrong term: here it is the weight of the teacher, 1 - alpha that of the labels."
+def distillation_loss(student, teacher, labels, T=4.0, alpha=0.9):
+    hard, soft = tinykd.cross_entropy(student, labels), tinykd.forward_kl(student, teacher, T)
+    return (alpha * hard + (1 - alpha) * soft).mean()
+
+
+# %% role="mutant" of="distillation_loss" name="distillation_loss.hot_labels" loses="distillation_loss.values, distillation_loss.labels_only, distillation_loss.secret" hint="The hard labels are read at T = 1: pass the student's logits to cross_entropy as they are."
+def distillation_loss(student, teacher, labels, T=4.0, alpha=0.9):
+    hard, soft = tinykd.cross_entropy(student / T, labels), tinykd.forward_kl(student, teacher, T)
+    return ((1 - alpha) * hard + alpha * soft).mean()
+
+
+# %% role="mutant" of="distillation_loss" name="distillation_loss.T4" loses="distillation_loss.values, distillation_loss.teacher_only, distillation_loss.secret" hint="T squared is in there twice: forward_kl already has it inside."
+def distillation_loss(student, teacher, labels, T=4.0, alpha=0.9):
+    hard, soft = tinykd.cross_entropy(student, labels), tinykd.forward_kl(student, teacher, T)
+    return ((1 - alpha) * hard + alpha * T**2 * soft).mean()
+
+
+# %% role="mutant" of="distillation_loss" name="distillation_loss.T2_on_labels" loses="distillation_loss.values, distillation_loss.labels_only, distillation_loss.secret" hint="The cross-entropy got a T squared as well. Its gradient does not shrink with T, so it must not be blown up."
+def distillation_loss(student, teacher, labels, T=4.0, alpha=0.9):
+    hard, soft = tinykd.cross_entropy(student, labels), tinykd.forward_kl(student, teacher, T)
+    return ((1 - alpha) * T**2 * hard + alpha * soft).mean()
+
+
+# %% role="mutant" of="distillation_loss" name="distillation_loss.no_T2" loses="distillation_loss.values, distillation_loss.teacher_only, distillation_loss.secret" hint="T squared is missing on the soft targets."
+def distillation_loss(student, teacher, labels, T=4.0, alpha=0.9):
+    hard, soft = tinykd.cross_entropy(student, labels), tinykd.forward_kl(student, teacher, T) / T**2
+    return ((1 - alpha) * hard + alpha * soft).mean()
+
+
+# %% role="mutant" of="distillation_loss" name="distillation_loss.class_mean" loses="distillation_loss.values, distillation_loss.teacher_only, distillation_loss.positions, distillation_loss.secret" hint="The soft part is C times too small: torch's kl_div with reduction='mean' averages over classes too."
+def distillation_loss(student, teacher, labels, T=4.0, alpha=0.9):
+    hard = tinykd.cross_entropy(student, labels).mean()
+    soft = torch.nn.functional.kl_div(log_softmax(student, T), softmax(teacher, T), reduction="none").mean()
+    return (1 - alpha) * hard + alpha * T**2 * soft
+
+
+# %% role="mutant" of="distillation_loss" name="distillation_loss.batchmean" loses="distillation_loss.positions, distillation_loss.secret" hint="The soft part is divided by the first axis alone (batchmean). Every axis but the classes counts positions."
+def distillation_loss(student, teacher, labels, T=4.0, alpha=0.9):
+    hard = tinykd.cross_entropy(student, labels).mean()
+    soft = tinykd.forward_kl(student, teacher, T).sum() / len(student)
+    return (1 - alpha) * hard + alpha * soft
+
+
+# %% role="mutant" of="distillation_loss" name="distillation_loss.sum" loses="distillation_loss.values, distillation_loss.labels_only, distillation_loss.teacher_only, distillation_loss.positions, distillation_loss.secret" hint="You summed over positions: a larger batch would mean a larger step. Take the mean."
+def distillation_loss(student, teacher, labels, T=4.0, alpha=0.9):
+    hard, soft = tinykd.cross_entropy(student, labels), tinykd.forward_kl(student, teacher, T)
+    return ((1 - alpha) * hard + alpha * soft).sum()
+
+
+# %% role="mutant" of="distillation_loss" name="distillation_loss.not_reduced" loses="distillation_loss.values, distillation_loss.labels_only, distillation_loss.teacher_only, distillation_loss.positions, distillation_loss.secret" hint="This is still one number per position. Take the mean: a loss to train on is one number."
+def distillation_loss(student, teacher, labels, T=4.0, alpha=0.9):
+    hard, soft = tinykd.cross_entropy(student, labels), tinykd.forward_kl(student, teacher, T)
+    return (1 - alpha) * hard + alpha * soft
+
+
+# %% role="mutant" of="distillation_loss" name="distillation_loss.full_labels" loses="distillation_loss.values, distillation_loss.teacher_only, distillation_loss.positions, distillation_loss.secret" hint="The labels have weight 1 instead of 1 - alpha."
+def distillation_loss(student, teacher, labels, T=4.0, alpha=0.9):
+    hard, soft = tinykd.cross_entropy(student, labels), tinykd.forward_kl(student, teacher, T)
+    return (hard + alpha * soft).mean()
+
+
+# %% role="mutant" of="distillation_loss" name="distillation_loss.arguments" loses="distillation_loss.values, distillation_loss.teacher_only, distillation_loss.positions, distillation_loss.secret" hint="Student and teacher are swapped in forward_kl: the value is that of KL(q || p), and the student gets no gradient from it, because the second argument is detached."
+def distillation_loss(student, teacher, labels, T=4.0, alpha=0.9):
+    hard, soft = tinykd.cross_entropy(student, labels), tinykd.forward_kl(teacher, student, T)
+    return ((1 - alpha) * hard + alpha * soft).mean()
+
+
+# %% [markdown]
+# ## The classic bugs
+#
+# All of these have been found in published code. Each is one line, none raises an error, and with each of them the loss goes down nicely. In the zoo below every
+# loss has the signature of `forward_kl`: `(student, teacher, T)` to one number per position.
+#
+# Then we let them loose: a small student (two layers of 100) learns from **3,000** digits, 15 times over. The teacher has seen all 60,000, so it has something to tell.
+# Everybody gets the same number of steps, the same batches, $T = 4$, $\alpha = 0.9$; only the loss differs. The two baselines
+# that distillation has to beat see no teacher: hard labels, and label smoothing. Everything runs twice: with SGD with momentum, and with Adam, for a reason you will see. About 80 seconds.
+
+# %% role="setup" name="zoo"
+def mean_over_classes(student, teacher, T):
+    """reduction='mean': averages over classes as well."""
+    return tinykd.forward_kl(student, teacher, T) / student.shape[-1]
+
+
+def T2_forgotten(student, teacher, T):
+    return tinykd.forward_kl(student, teacher, T) / T**2
+
+
+def wrong_way_round(student, teacher, T):
+    """KL(q || p): the arguments of kl_div swapped."""
+    return tinykd.reverse_kl(student, teacher, T)
+
+
+def with_itself(student, teacher, T):
+    """A copied line: the student's logits on both sides."""
+    return tinykd.forward_kl(student, student, T)
+
+
+def softmax_twice(student, teacher, T):
+    """The teacher's probabilities taken for its logits: nearly uniform targets."""
+    return tinykd.forward_kl(student, softmax(teacher), T)
+
+
+def student_alone_heated(student, teacher, T):
+    """The teacher is read at T = 1, the student at T."""
+    return tinykd.forward_kl(student, teacher * T, T)
+
+
+ZOO = {
+    "correct": tinykd.forward_kl,
+    "mean over classes": mean_over_classes,
+    "T² forgotten": T2_forgotten,
+    "KL the wrong way round": wrong_way_round,
+    "compared with itself": with_itself,
+    "softmax twice": softmax_twice,
+    "only the student heated": student_alone_heated,
+}
+
+# %% role="show" name="bugs"
+digits, epochs, seeds = {"smoke": (500, 2, 1), "default": (3_000, 15, 5), "full": (3_000, 15, 20)}[scale]
+transfer, transfer_labels = images[:digits], labels[:digits]
+table = tinykd.CachedTeacher.write(tempfile.mkdtemp() + "/teacher", teacher, transfer)
+
+
+class LeftInTrainMode:
+    """The bug of forgetting teacher.eval(): its dropout is still on. The engine's own teachers cannot do this."""
+
+    def to(self, device):
+        teacher.to(device)
+
+    def targets(self, batch, layers):
+        teacher.train()
+        with torch.no_grad():
+            return teacher(batch["inputs"]), {}
+
+
+def distil(divergence):
+    return 0.9 * SoftTargets(T=4, divergence=divergence) + 0.1 * HardLabels()
+
+
+mine = check.ready(kl_divergence, tinykd.forward_kl)
+contestants = {
+    "hard labels": (HardLabels(), None),
+    "label smoothing 0.1": (HardLabels(label_smoothing=0.1), None),
+    "correct": (distil(mine), table),
+    "correct, no labels (α = 1)": (1.0 * SoftTargets(T=4, divergence=mine), table),
+    **{name: (distil(loss), table) for name, loss in ZOO.items() if name != "correct"},
+    "teacher's dropout left on": (distil(mine), LeftInTrainMode()),
+}
+optimizers = {
+    "SGD": lambda parameters: torch.optim.SGD(parameters, 0.05, momentum=0.9),
+    "Adam": lambda parameters: torch.optim.Adam(parameters, 2e-3),
+}
+results = {}  # (optimizer, contestant) -> one (error in percent, test cross-entropy) per seed
+for kind, optimizer in optimizers.items():
+    for name, (objective, source) in contestants.items():
+        for seed in range(seeds):
+            torch.manual_seed(seed)
+            student = MLP(784, 100, 100, 10)
+            trainer = Trainer(
+                student, objective, source, optimizer, schedule=tinykd.cosine(1, 0), progress=False
+            )
+            trainer.fit(Batches(transfer, transfer_labels, size=100, seed=seed), epochs=epochs)
+            answers = predict(student, test_images)
+            error = 100 * (1 - tinykd.accuracy(answers, test_labels))
+            nats = float(tinykd.cross_entropy(answers, test_labels).mean())
+            results.setdefault((kind, name), []).append((error, nats))
+teacher.cpu().eval()
+
+figure, grid = plt.subplots(1, 3, figsize=(12, 4.4), sharey=True, layout="constrained")
+panels = [("SGD", 0, "test error, %"), ("Adam", 0, "test error, %"), ("Adam", 1, "test cross-entropy, nats")]
+for axes, (kind, column, label) in zip(grid, panels):
+    for row, name in enumerate(contestants):
+        values = [result[column] for result in results[kind, name]]
+        mean, half = tinykd.mean_interval(values)
+        colour = COLORS[4] if row < 2 else COLORS[2] if row < 4 else COLORS[1]
+        axes.barh(row, mean, color=colour)
+        axes.errorbar(mean, row, xerr=half if np.isfinite(half) else 0, color="black", capsize=3)
+        axes.plot(values, [row] * len(values), "o", color="black", markersize=2.5)
+        axes.annotate(f"{mean:.2f}", (0, row), (3, 0), textcoords="offset points", va="center", fontsize=8)
+    reference = tinykd.mean_interval([result[column] for result in results[kind, "correct"]])[0]
+    axes.axvline(reference, color="black", linestyle=":", linewidth=1)
+    axes.set(title=kind, xlabel=label)
+    axes.spines[["top", "right"]].set_visible(False)
+grid[0].set_yticks(range(len(contestants)), list(contestants))
+grid[0].invert_yaxis()
+plt.show()
+print(f"bars: mean of {seeds} seeds; whiskers: 95% interval; dots: seeds; dotted: the correct loss")
+for name in contestants:
+    cells = [tinykd.mean_interval(column) for kind in optimizers for column in zip(*results[kind, name])]
+    print(f"{name:28s}" + "".join(f"{mean:9.2f} ± {half:.2f}" for mean, half in cells))
+
+# %% role="show" name="bug-gradients"
+torch.manual_seed(0)
+student = MLP(784, 100, 100, 10)
+Trainer(student, HardLabels(), progress=False).fit(Batches(transfer, transfer_labels, size=100), epochs=2)
+z, v = predict(student, test_images[:1000]).double(), teacher_logits[:1000].double()
+right_way = pull(tinykd.forward_kl, z, v, 4.0)
+print("The pull of each soft loss on a half-trained student's logits, T = 4, against the correct one:\n")
+print(f"{'':28s}{'size':>8s}   angle (mean over 1,000 digits)")
+for name, loss in ZOO.items():
+    slope = pull(loss, z, v, 4.0)
+    size = float(slope.norm() / right_way.norm())
+    cosine = torch.cosine_similarity(slope, right_way, dim=-1).clamp(-1, 1)
+    angle = f"{cosine.arccos().rad2deg().mean():.0f} degrees" if size > 1e-9 else "no gradient at all"
+    print(f"{name:28s}{size:7.3f}x   {angle}")
+
+# %% [markdown]
+# **What we saw.** TEXT
+#
+# ### Exercise 6: the test that finds them
+# TEXT

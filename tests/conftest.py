@@ -1,0 +1,51 @@
+"""Shared by all tests: fixed dice, a deterministic hypothesis, child processes with this tinykd."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import settings
+
+import tinykd
+
+settings.register_profile("same", deadline=None, derandomize=True, database=None, max_examples=50)
+settings.load_profile("same")
+
+SCRIPTS = Path(__file__).parent / "scripts"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("cuda") and not torch.cuda.is_available():
+        pytest.skip("no CUDA device on this machine")
+
+
+@pytest.fixture(autouse=True)
+def _fixed_dice() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def child_env() -> dict[str, str]:
+    """Environment in which a child process imports the tinykd that is being tested."""
+    engine = str(Path(tinykd.__file__).resolve().parents[1])
+    path = os.pathsep.join(filter(None, [engine, os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+
+
+@pytest.fixture
+def script(child_env: dict[str, str]) -> Callable[..., list[str]]:
+    """Run a file of tests/scripts to its end; returns the finished process."""
+
+    def run(
+        name: str, *args: object, launcher: tuple[str, ...] = ()
+    ) -> subprocess.CompletedProcess:
+        command = [sys.executable, *launcher, str(SCRIPTS / name), *map(str, args)]
+        done = subprocess.run(command, env=child_env, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    return run

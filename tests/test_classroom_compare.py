@@ -1,0 +1,169 @@
+"""What an instant check says about each kind of wrong answer."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from tinykd.classroom import CheckFailed, Checks
+from tinykd.classroom.compare import compare, finite, normalise
+
+RIGHT = np.random.default_rng(0).normal(size=(3, 4))
+
+
+def words(got, want):
+    return compare(normalise(got), normalise(want))
+
+
+@pytest.mark.parametrize(
+    ("got", "said"),
+    [
+        (RIGHT[0], "shape (4,) where (3, 4) is expected"),
+        (RIGHT.T, "shape (4, 3) where (3, 4) is expected: it is transposed"),
+        (RIGHT.mean(), "shape () where (3, 4) is expected: you took the mean over all of them"),
+        (RIGHT.sum(), "you took the sum over all of them"),
+        (RIGHT[None], "an axis of length 1 is too many"),
+        (RIGHT / 10, "every value is 10 times too small"),
+        (RIGHT * 400, "every value is 400 times too large"),
+        (RIGHT * 1.37, "every value is 1.37 times too large"),
+        (-RIGHT, "the negative of what is expected: the sign is wrong"),
+        (-3 * RIGHT, "of the wrong sign and 3 times too large"),
+        (RIGHT / np.log(2), "is your logarithm to base 2?"),
+        (RIGHT + 0.25, "every value is 0.25 too large"),
+        (RIGHT * 0, "every value is 0"),
+        (RIGHT * 0 + 7, "every value is the same (7)"),
+        (RIGHT[:, ::-1], "the right values in the wrong order"),
+        (RIGHT.astype(int), "whole numbers where fractions are expected"),
+        (
+            np.where(RIGHT[1, 2] == RIGHT, np.nan, RIGHT),
+            "1 of 12 values are NaN, the first at [1, 2]",
+        ),
+        (np.where(RIGHT[0, 1] == RIGHT, np.inf, RIGHT), "are infinite, the first at [0, 1]"),
+        (RIGHT + np.eye(3, 4), "3 of 12 values are wrong; the first, at [0, 0]"),
+        (RIGHT > 0, "True/False values where numbers are expected"),
+        (None, "does your function return its result?"),
+        ("text", "a text where an array of shape (3, 4) is expected"),
+        ({"a": 1}, "a dict with the keys ['a'] where an array"),
+        ([[1, 2], [3]], "a list of 2 where an array of shape (3, 4) is expected"),
+    ],
+)
+def test_words_for_a_wrong_array(got, said):
+    assert said in words(got, RIGHT)
+
+
+@pytest.mark.parametrize(
+    ("got", "want", "said"),
+    [
+        (0.05, 0.5, "it is 10 times too small"),
+        (-0.5, 0.5, "the sign is wrong"),
+        (0.61, 0.5, "0.61 is too large"),
+        (float("nan"), 0.5, "it is NaN"),
+        (1, True, "numbers where True/False values are expected"),
+        ("b", "a", "'b' is not the expected text"),
+        ([1, "x"], [1, "y"], "item 1: 'x' is not the expected text"),
+        ({"a": 1}, {"b": 1}, "the keys are ['a'] where ['b'] are expected"),
+        ({"loss": 1.0, "grad": -RIGHT}, {"loss": 1.0, "grad": RIGHT}, "only the gradient is wrong"),
+        ({"loss": 1.1, "grad": RIGHT}, {"loss": 1.0, "grad": RIGHT}, "only the value is wrong"),
+        ({"x": 2.0, "y": 4.0}, {"x": 1.0, "y": 2.0}, "'x' and 'y': it is 2 times too large"),
+    ],
+)
+def test_words_for_other_values(got, want, said):
+    assert said in words(got, want)
+
+
+def test_right_answers_pass_in_any_form():
+    for got in (RIGHT * (1 + 5e-5), torch.tensor(RIGHT, requires_grad=True), RIGHT.tolist()):
+        assert words(got, RIGHT) is None
+    assert words(torch.tensor(RIGHT, dtype=torch.float32), RIGHT) is None
+    assert words(np.float32(2), 2) is None
+    assert words(torch.tensor([1, 2]), (1.0, 2.0)) is None
+    assert words([], []) is None
+    assert words(RIGHT * 1.01, RIGHT) is not None
+
+
+def test_the_expected_value_is_never_quoted():
+    assert "0.512345" not in words(0.7, 0.512345)
+    assert f"{RIGHT[0, 0]:.3g}" not in words(RIGHT + np.eye(3, 4), RIGHT)
+
+
+def test_values_are_plain_json():
+    value = normalise(
+        {"a": np.array([np.nan, np.inf]), 2: (True, np.bool_(True), None, np.int64(3))}
+    )
+    assert value == {"a": ["NaN", "Infinity"], "2": [True, True, None, 3]}
+    assert json.loads(json.dumps(value)) == value
+    assert not finite(value)
+
+    class Liar(float):
+        def __eq__(self, other):
+            return True
+
+        __hash__ = float.__hash__
+
+    assert words(Liar(2.0), 1.0) is not None
+    with pytest.raises(TypeError, match="a function is not a number"):
+        normalise(normalise)
+    with pytest.raises(ValueError, match="far more values"):
+        normalise(np.zeros(100_000))
+
+
+@pytest.fixture
+def check(tmp_path, monkeypatch):
+    entry = {"value": RIGHT.tolist(), "points": 1, "hint": "Generic.", "rtol": 1e-4, "atol": 1e-6}
+    known = {"name": "double.twice", "hint": "You doubled twice.", "values": {}}
+    known["values"]["double.plain"] = (2 * RIGHT).tolist()
+    content = {"checks": {"double.plain": entry}, "hidden": ["double.secret"], "mutants": [known]}
+    (tmp_path / "checks").mkdir()
+    (tmp_path / "checks" / "07_x.json").write_text(json.dumps(content))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TINYKD_GRADING", raising=False)
+    return Checks("07_x")
+
+
+def test_instant_check_says_reason_and_hint(check, capsys):
+    with pytest.raises(
+        CheckFailed, match=r"2 times too large.\n  Hint: You doubled twice\."
+    ) as failed:
+        check("double.plain", 2 * RIGHT)
+    assert failed.value._render_traceback_() == str(failed.value).splitlines()
+    with pytest.raises(CheckFailed, match=r"sign is wrong.\n  Hint: Generic\."):
+        check("double.plain", -RIGHT)
+    with pytest.raises(CheckFailed, match="a generator is not a number"):
+        check("double.plain", (x for x in RIGHT))
+    check("double.plain", RIGHT)
+    check("double.secret", 0)
+    assert capsys.readouterr().out == "passed: double.plain\nrecorded: double.secret\n"
+    with pytest.raises(KeyError, match="no check 'double.other'; it has double.plain"):
+        check("double.other", 1)
+
+
+def test_ready_prefers_what_has_passed(check, capsys):
+    def double(x):
+        return x
+
+    def library(x):
+        return x
+
+    assert check.ready(double, library) is library
+    assert "yours has not passed double.plain yet" in capsys.readouterr().out
+    check("double.plain", RIGHT)
+    assert check.ready(double, library) is double
+    with pytest.raises(CheckFailed):
+        check("double.plain", -RIGHT)
+    assert check.ready(double, library) is library
+
+
+def test_grading_only_records(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TINYKD_GRADING", "1")
+    check = Checks("07_x")
+    check("double.plain", -RIGHT)
+    assert check.recorded == [("double.plain", (-RIGHT).tolist())]
+    first = check.rng("a").random()
+    monkeypatch.setenv("TINYKD_SEED", "1")
+    assert Checks("07_x").rng("a").random() != first
+    monkeypatch.delenv("TINYKD_GRADING")
+    assert Checks("07_x").rng("a").random() == first
+    with pytest.raises(FileNotFoundError, match=r"Looked for\n.*checks/07_x.json"):
+        Checks("07_x")("double.plain", 1)

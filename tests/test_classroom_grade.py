@@ -1,0 +1,263 @@
+"""`tinykd check`: what earns points, what does not, and what cannot be graded."""
+
+import copy
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tinykd.classroom import build
+from tinykd.classroom.cli import app
+from tinykd.classroom.grade import grade, report
+from tinykd.classroom.graft import NotGradable, graft, read_submission
+
+SOURCE = Path(__file__).parent / "fixtures" / "course" / "solutions" / "01_fixture.py"
+GOOD = """import warnings
+import matplotlib.pyplot as plt
+# NBVAL_SKIP
+def softmax(z, T=1.0):
+    print("debugging", z)
+    warnings.warn("careful")
+    plt.plot([1, 2]); plt.show()
+    e = np.exp((z - z.max(axis=-1, keepdims=True)) / T)
+    return e / e.sum(axis=-1, keepdims=True) * 1.00001
+"""
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("graded")
+    (folder / "solutions").mkdir()
+    source = Path(shutil.copy(SOURCE, folder / "solutions"))
+    limits = {"exercises": (1, 6), "mutants": 3}
+    build.build_lesson(source, say=lambda text: None, limits=limits)
+    return folder
+
+
+@pytest.fixture
+def reference(course):
+    return course / "solutions" / "01_fixture.ipynb"
+
+
+@pytest.fixture
+def student(course):
+    return json.loads((course / "lessons" / "01_fixture.ipynb").read_text())
+
+
+@pytest.fixture
+def hand_in(tmp_path, reference):
+    def save(notebook, **limits):
+        (tmp_path / "mine.ipynb").write_text(json.dumps(notebook))
+        result = grade(tmp_path / "mine.ipynb", reference, **limits)
+        return {check.name: check for check in result.checks}, report(result), result
+
+    return save
+
+
+def cell(notebook, name):
+    return next(c for c in notebook["cells"] if c["metadata"].get("name") == name)
+
+
+def answer(notebook, name, source):
+    cell(notebook, name)["source"] = source
+    return notebook
+
+
+def test_reference_earns_everything_and_the_untouched_lesson_nothing(course):
+    run = CliRunner().invoke
+    whole = run(app, ["check", str(course / "solutions" / "01_fixture.ipynb")])
+    assert whole.exit_code == 0, whole.output
+    assert "softmax  4 of 4 points" in whole.output
+    assert whole.output.endswith("6 of 6 points\n")
+    none = run(app, ["check", str(course / "lessons" / "01_fixture.ipynb")])
+    assert none.exit_code == 1
+    assert "softmax.plain, -2: not written yet\n    Hint: Each row sums to one." in none.output
+    assert none.output.endswith("0 of 6 points\n")
+
+
+def test_prints_plots_warnings_and_meddling_cost_nothing(student, reference, hand_in):
+    mine = answer(student, "softmax", GOOD)
+    solution = json.loads(reference.read_text())
+    cell(mine, "energy")["source"] = cell(solution, "energy")["source"]
+    for one in mine["cells"]:
+        one["id"] = "new-" + one["id"]
+    cell(mine, "softmax.plain")["source"] = "assert False"
+    mine["cells"].remove(cell(mine, "energy.gradient"))
+    mine["cells"].insert(
+        0, {"cell_type": "code", "source": "import os; os._exit(1)", "metadata": {}}
+    )
+    _, text, result = hand_in(mine)
+    assert result.points == 6, text
+    assert "softmax: the answer cell was known by its name, its id has changed" in text
+
+
+def test_partial_credit_with_the_hint_of_the_known_mistake(student, reference, hand_in):
+    solution = json.loads(reference.read_text())
+    right = "".join(cell(solution, "softmax")["source"])
+    mine = answer(student, "softmax", right)
+    twice = copy.deepcopy(cell(mine, "softmax"))
+    twice["source"] = right.replace("z - z.max(axis=-1, keepdims=True)", "z")
+    mine["cells"].append(twice)
+    mine["cells"].remove(cell(mine, "energy"))
+    # Outputs of one's own are worth nothing: these say that everything passed.
+    for name in ("softmax.stable", "energy.gradient"):
+        cell(mine, name)["outputs"] = cell(solution, name)["outputs"]
+    checks, text, result = hand_in(mine)
+    assert [name for name in checks if checks[name].passed] == ["softmax.plain", "softmax.secret"]
+    assert checks["softmax.stable"].hint == "You exponentiate without subtracting the maximum."
+    assert "values are NaN, the first at [0, 0]" in checks["softmax.stable"].why
+    assert checks["energy.gradient"].why == "not written yet"
+    assert "softmax: 2 answer cells; the last one was graded" in text
+    assert "energy: the answer cell is missing" in text
+    assert result.points == 3
+
+
+def test_hidden_checks_say_nothing_of_their_values(student, hand_in):
+    checks, _, _ = hand_in(
+        answer(student, "softmax", "def softmax(z, T): raise ValueError(str(z))")
+    )
+    assert checks["softmax.secret"].why == ""
+    assert "ValueError: [[" in checks["softmax.plain"].why
+
+
+def test_a_dead_kernel_is_noticed_and_loses_the_rest(student, reference, hand_in):
+    mine = answer(student, "softmax", cell(json.loads(reference.read_text()), "softmax")["source"])
+    mine = answer(mine, "energy", "import os\ndef energy(x): os._exit(0)")
+    start = time.monotonic()
+    checks, _, result = hand_in(mine)
+    alone = time.monotonic() - start
+    assert result.points == 4
+    assert checks["energy.gradient"].why == "your code ended the kernel"
+    start = time.monotonic()
+    checks, _, result = hand_in(answer(mine, "softmax", "import os; os._exit(0)"))
+    assert result.points == 0
+    assert "dead" in checks["energy.gradient"].why
+    assert time.monotonic() - start < alone + 3
+
+
+def test_endless_loops_end(student, reference, hand_in):
+    solution = json.loads(reference.read_text())
+    mine = answer(student, "softmax", "def softmax(z, T=1.0):\n    while True: pass")
+    cell(mine, "energy")["source"] = cell(solution, "energy")["source"]
+    checks, _, result = hand_in(mine, cell_seconds=1)
+    assert checks["softmax.plain"].why == "it took longer than 1 s"
+    assert result.points == 2  # the other exercise is judged by itself
+
+
+def test_the_wall_clock_leaves_no_process(student, hand_in, tmp_path):
+    stubborn = f"""import os, time
+open({str(tmp_path / "pid")!r}, "w").write(str(os.getpid()))
+while True:
+    try:
+        time.sleep(1)
+    except BaseException:
+        pass
+"""
+    start = time.monotonic()
+    checks, _, result = hand_in(answer(student, "softmax", stubborn), cell_seconds=60, seconds=12)
+    assert time.monotonic() - start < 16
+    assert result.points == 0
+    assert checks["energy.gradient"].why == "the time was up before it ran"
+    pid = int((tmp_path / "pid").read_text())
+    for _ in range(20):
+        if not alive(pid):
+            return
+        time.sleep(0.1)
+    pytest.fail("the kernel outlived the grader")
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    status = Path(f"/proc/{pid}/stat")
+    return not status.exists() or status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def test_a_flood_of_output_ends(student, hand_in):
+    flood = "def softmax(z, T=1.0):\n    for _ in range(400): print('x' * 100_000)\n    return z"
+    checks, _, result = hand_in(answer(student, "softmax", flood))
+    assert result.points == 0
+    assert checks["softmax.plain"].why == "more than 5,000,000 bytes of output"
+
+
+def spoil(path, student, how):
+    text = json.dumps(student)
+    if how == "directory":
+        path.mkdir()
+    elif how == "fifo":
+        os.mkfifo(path)
+    elif how == "link":
+        (path.parent / "target").write_text(text)
+        path.symlink_to(path.parent / "target")
+    elif how == "huge":
+        path.write_text(text + " " * 21_000_000)
+    elif how != "missing":
+        path.write_bytes(how if isinstance(how, bytes) else json.dumps(student | how).encode())
+
+
+CELL = {"cell_type": "code", "id": "softmax", "metadata": {}}
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("missing", "No such file"),
+        ("directory", "is not a regular file"),
+        ("fifo", "is not a regular file"),
+        ("link", "is a symbolic link"),
+        ("huge", "is larger than 20 MB"),
+        (b"{", "is not a notebook"),
+        (b"", "is not a notebook"),
+        (b"\xff\xfe{}", "is not a notebook"),
+        (b"[" * 100_000, "is not a notebook"),
+        (b"[1]", "no JSON object"),
+        ({"nbformat": 3}, "has notebook format 3, not 4"),
+        ({"nbformat": "x" * 9999}, "has notebook format xxxxxxxxxxxxxxxxxxxx, not 4"),
+        ({"cells": {}}, "it has no list of cells"),
+        ({"cells": [1]}, "it has no list of cells"),
+        ({"cells": [CELL | {"source": 7}]}, "the source of cell 0 is not text"),
+        ({"cells": [CELL | {"source": ["a", 1]}]}, "the source of cell 0 is not text"),
+        ({"cells": [CELL | {"source": "", "metadata": []}]}, "the metadata of cell 0"),
+        ({"cells": []}, "no answer cell of 01_fixture in it (its lesson: '01_fixture')"),
+        ({"cells": [], "metadata": []}, "no answer cell of 01_fixture in it"),
+        ({"cells": [CELL | {"cell_type": "markdown", "source": ""}]}, "no answer cell"),
+    ],
+)
+def test_what_cannot_be_graded_says_why_and_exits_2(tmp_path, student, reference, how, said):
+    path = tmp_path / "mine.ipynb"
+    spoil(path, student, how)
+    result = CliRunner().invoke(app, ["check", str(path), "--reference", str(reference)])
+    assert result.exit_code == 2, result.output
+    assert said in result.output
+    assert result.output.startswith("cannot grade: ")
+    assert result.output.count("\n") == 1
+
+
+def test_a_reference_without_outputs_is_refused(tmp_path, student, reference):
+    bare = json.loads(reference.read_text())
+    cell(bare, "softmax.plain")["outputs"] = []
+    (tmp_path / "bare.ipynb").write_text(json.dumps(bare))
+    with pytest.raises(NotGradable, match="softmax.plain has no value; build it again"):
+        grade(reference, tmp_path / "bare.ipynb")
+    result = CliRunner().invoke(app, ["check", str(tmp_path / "bare.ipynb")])
+    assert result.exit_code == 2
+    assert "give --reference" in result.output
+
+
+def test_the_graft_takes_source_only(student, reference, tmp_path):
+    mine = answer(student, "softmax", "#  NBVAL_RAISES_EXCEPTION\nx = 1\n  ## NBVAL_SKIP\n")
+    cell(mine, "softmax")["metadata"]["tags"] = ["raises-exception"]
+    (tmp_path / "mine.ipynb").write_text(json.dumps(mine))
+    made, remarks = graft(read_submission(tmp_path / "mine.ipynb"), read_submission(reference))
+    grafted = next(c for c in made["cells"] if c["metadata"]["name"] == "softmax")
+    assert grafted["source"] == "#\nx = 1\n#\n"
+    assert "tags" not in grafted["metadata"]
+    assert [c["metadata"]["role"] for c in made["cells"]].count("show") == 0
+    assert remarks == []
+    assert cell(read_submission(reference), "softmax.plain") in made["cells"]

@@ -1,0 +1,64 @@
+"""Accuracy, agreement, prediction and intervals over seeds."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from tinykd import accuracy, agreement, mean_interval, predict
+from tinykd.metrics import evaluate
+
+
+def test_accuracy_counts_labelled_positions():
+    logits = torch.eye(4)[torch.tensor([0, 1, 2, 3])]
+    assert accuracy(logits, torch.tensor([0, 1, 0, 0])) == 0.5
+    assert accuracy(logits, torch.tensor([0, 1, -100, 0])) == pytest.approx(2 / 3)
+    with pytest.raises(ValueError, match="no labelled"):
+        accuracy(logits, torch.full((4,), -100))
+    with pytest.raises(ValueError, match=r"\(4, 4\).*\(3,\)"):
+        accuracy(logits, torch.zeros(3, dtype=torch.long))
+
+
+def test_agreement_is_not_accuracy():
+    s = torch.tensor([[2.0, 0], [0, 2.0], [2.0, 0]])
+    assert agreement(s, 5 * s) == 1.0
+    assert agreement(s, -s) == 0.0
+    with pytest.raises(ValueError, match=r"\(3, 2\).*\(2, 2\)"):
+        agreement(s, s[:2])
+
+
+def test_predict_is_in_eval_mode_without_gradients_and_the_mode_comes_back():
+    model = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5), nn.BatchNorm1d(8))
+    model[2].eval()
+    x = torch.randn(25, 4)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    once = predict(model, x, batch_size=10)
+    torch.testing.assert_close(once, predict(model, x))
+    assert once.shape == (25, 8)
+    assert not once.requires_grad
+    assert [m.training for m in model.modules()] == [True, True, True, False]
+    assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
+    assert predict(model.bfloat16(), x.bfloat16()).dtype == torch.float32
+
+
+def test_evaluate_weighs_positions_equally_however_they_are_cut():
+    model = nn.Linear(4, 3)
+    x, y = torch.randn(10, 4), torch.randint(3, (10,))
+    y[:3] = -100
+    cpu = torch.device("cpu")
+    whole = evaluate(model, [(x, y)], cpu)
+    cut = evaluate(model, [(x[:4], y[:4]), {"inputs": x[4:], "labels": y[4:]}], cpu)
+    assert whole == pytest.approx(cut)
+    assert whole["val_accuracy"] == pytest.approx(accuracy(model(x), y))
+    with pytest.raises(ValueError, match="no labelled"):
+        evaluate(model, [(x, torch.full_like(y, -100))], cpu)
+
+
+def test_mean_interval_is_students():
+    mean, half = mean_interval([1.0, 2.0, 3.0])
+    assert (mean, half) == pytest.approx((2.0, 4.303 / math.sqrt(3)))
+    assert mean_interval([5]) == (5.0, math.inf)
+    assert mean_interval([1.0] * 50) == (1.0, 0.0)
+    with pytest.raises(ValueError, match="at least one"):
+        mean_interval([])

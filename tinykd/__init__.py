@@ -1,0 +1,60 @@
+"""tinykd: knowledge distillation, small enough to read and real enough to use."""
+
+import os
+
+from .data import Batches, jitter, load_mnist
+from .hooks import Capture
+from .losses import cross_entropy, decoupled_kl, forward_kl, jsd, reverse_kl
+from .metrics import accuracy, agreement, mean_interval, predict
+from .models import MLP, max_norm
+from .objective import HardLabels, Hint, Objective, SoftTargets, Term
+from .schedules import cosine, linear, steps
+from .softmax import entropy, log_softmax, softmax
+from .teacher import CachedTeacher
+from .trainer import NonFiniteLoss, Trainer
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "MLP",
+    "Batches",
+    "CachedTeacher",
+    "Capture",
+    "HardLabels",
+    "Hint",
+    "NonFiniteLoss",
+    "Objective",
+    "SoftTargets",
+    "Term",
+    "Trainer",
+    "accuracy",
+    "agreement",
+    "cosine",
+    "cross_entropy",
+    "decoupled_kl",
+    "entropy",
+    "forward_kl",
+    "jitter",
+    "jsd",
+    "linear",
+    "load_mnist",
+    "log_softmax",
+    "max_norm",
+    "mean_interval",
+    "predict",
+    "reverse_kl",
+    "scale",
+    "softmax",
+    "steps",
+]
+
+
+def scale() -> str:
+    """How much work a lesson may do: "smoke", "default" or "full", from TINYKD_SCALE.
+
+    Raises ValueError for any other value.
+    """
+    value = os.environ.get("TINYKD_SCALE", "default")
+    if value not in ("smoke", "default", "full"):
+        raise ValueError(f'TINYKD_SCALE must be "smoke", "default" or "full", got {value!r}')
+    return value

@@ -1,0 +1,118 @@
+"""Instant checks: the object `check` of every lesson."""
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from .compare import compare, normalise
+
+FOLDERS = ("checks", "lessons/checks", "../lessons/checks")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class CheckFailed(AssertionError):
+    """A check's verdict. IPython shows its words alone, without a traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        return str(self).splitlines()
+
+
+class Checks:
+    """`check = Checks("01_temperature")`, then `check("softmax.stable", value)`.
+
+    The expected values come from `checks/<lesson>.json`, written by `tinykd build`. With
+    TINYKD_GRADING=1 nothing is compared here: values are only recorded, in the metadata of the
+    cell's output, and judged outside the kernel.
+    """
+
+    def __init__(self, lesson: str):
+        self.lesson = lesson
+        self.recorded: list[tuple[str, Any]] = []
+        self._passed: set[str] = set()
+        self._grading = os.environ.get("TINYKD_GRADING") == "1"
+        # A seed of one's own makes sense only where the expected values were made with it.
+        self._seed = os.environ.get("TINYKD_SEED", "0") if self._grading else "0"
+
+    def __call__(self, name: str, value: Any) -> None:
+        """Compare `value` with what the reference gives for the check `name`.
+
+        Raises CheckFailed, in words, where it differs; KeyError for an unknown check.
+        """
+        self._passed.discard(name)
+        try:
+            value = normalise(value)
+        except (TypeError, ValueError) as error:
+            raise CheckFailed(f"{name}: not yet.\n  {error}.") from None
+        self.recorded.append((name, value))
+        if self._grading:
+            return _publish(f"recorded: {name}", name, value)
+        expected = self._expected()
+        if name in expected["hidden"]:
+            return _publish(f"recorded: {name}", name, value)
+        if name not in expected["checks"]:
+            known = ", ".join(expected["checks"])
+            raise KeyError(f"lesson {self.lesson} has no check {name!r}; it has {known}")
+        entry = expected["checks"][name]
+        if reason := compare(value, entry["value"], entry["rtol"], entry["atol"]):
+            hint = matching_hint(name, value, expected["mutants"], entry) or entry["hint"]
+            raise CheckFailed(f"{name}: not yet. What is wrong: {reason}.\n  Hint: {hint}")
+        self._passed.add(name)
+        _publish(f"passed: {name}", name, value)
+
+    def rng(self, name: str) -> np.random.Generator:
+        """A generator whose numbers depend only on `name` (and, when grading, on TINYKD_SEED)."""
+        digest = hashlib.sha256(f"{self._seed}:{name}".encode()).digest()
+        return np.random.default_rng(int.from_bytes(digest[:8], "big"))
+
+    def ready(self, yours: F, library: F) -> F:
+        """`yours` once all its checks have passed in this kernel, until then `library`."""
+        name = yours.__name__
+        names = [check for check in self._expected()["checks"] if check.startswith(name + ".")]
+        if not names:
+            raise ValueError(f"lesson {self.lesson} has no check that starts with {name + '.'!r}")
+        missing = [check for check in names if check not in self._passed]
+        if not missing:
+            print(f"(using your {name})")
+            return yours
+        print(f"(using the library's {name}; yours has not passed {', '.join(missing)} yet)")
+        return library
+
+    def _expected(self) -> dict[str, Any]:
+        places = [Path(folder) / f"{self.lesson}.json" for folder in FOLDERS]
+        for place in places:
+            if place.is_file():
+                return json.loads(place.read_text(encoding="utf-8"))
+        looked = "\n  ".join(str(place.absolute()) for place in places)
+        raise FileNotFoundError(
+            f"the expected values of lesson {self.lesson} were not found. Looked for\n  {looked}\n"
+            "Open the notebook from the lessons folder of the course, or run `tinykd build`."
+        )
+
+
+def matching_hint(
+    name: str, value: Any, mutants: list[dict[str, Any]], entry: dict[str, Any]
+) -> str | None:
+    """The hint of the first known mistake that gives exactly `value` for the check `name`."""
+    for mutant in mutants:
+        known = mutant["values"].get(name, False)
+        if known is not False and not compare(value, known, entry["rtol"], entry["atol"]):
+            return mutant["hint"]
+    return None
+
+
+def _publish(text: str, name: str, value: Any) -> None:
+    # The value goes into metadata, which plain nbval ignores: last-digit noise never fails it.
+    ipython = sys.modules.get("IPython")
+    if ipython is None or ipython.get_ipython() is None:
+        print(text)
+        return
+    from IPython.display import publish_display_data
+
+    mark = {"check": name, "value": json.dumps(value)}
+    publish_display_data({"text/plain": text}, {"tinykd": mark})

@@ -1,0 +1,100 @@
+"""The `tinykd` command. Everything heavy is imported inside a command: `tinykd --help` is quick."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def _main() -> None:
+    """tinykd: a course on knowledge distillation, and its engine."""
+
+
+@app.command()
+def build(
+    which: Annotated[str, typer.Argument(help="A lesson's number or name, or all")] = "all",
+    verify: Annotated[
+        bool, typer.Option("--check", help="Fail where built files are stale")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Execute even what did not change")
+    ] = False,
+) -> None:
+    """Make the notebooks of the lessons from solutions/NN_name.py, and prove their checks."""
+    from .build import build_lesson, check_lesson
+    from .lesson import LessonError
+
+    failed = False
+    for source in _sources(which):
+        try:
+            if verify:
+                problems = check_lesson(source, typer.echo)
+                if problems:
+                    raise LessonError("\n".join(problems) + f"\nRun: tinykd build {source.stem}")
+                typer.echo(f"{source.stem}: every built file is fresh\n")
+            else:
+                build_lesson(source, force, typer.echo)
+        except LessonError as error:
+            typer.echo(f"{source.stem} FAILED\n{error}\n", err=True)
+            failed = True
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def check(
+    notebook: Annotated[Path, typer.Argument(help="Your notebook, such as lessons/01_x.ipynb")],
+    reference: Annotated[
+        Path | None, typer.Option(help="The executed solution; left out: ../solutions/<same name>")
+    ] = None,
+    cell_seconds: Annotated[float, typer.Option(help="Time limit of one cell")] = 30,
+    seconds: Annotated[float, typer.Option(help="Time limit of everything")] = 300,
+) -> None:
+    """Grade a notebook: exit status 0 for all points, 1 for points lost, 2 if not gradable."""
+    from .grade import grade, report
+    from .graft import NotGradable
+
+    if reference is None:
+        reference = notebook.absolute().parents[1] / "solutions" / notebook.name
+        if not reference.exists():
+            typer.echo(f"cannot grade: no solution at {reference}; give --reference", err=True)
+            raise typer.Exit(2)
+    try:
+        result = grade(notebook, reference, cell_seconds, seconds)
+    except NotGradable as error:
+        typer.echo(f"cannot grade: {' '.join(str(error).split())}", err=True)
+        raise typer.Exit(2) from None
+    typer.echo(report(result))
+    raise typer.Exit(0 if result.points == result.most else 1)
+
+
+@app.command()
+def data() -> None:
+    """Find MNIST, or fetch it, and verify its checksums."""
+    from ..data import load_mnist
+
+    for split in ("train", "test"):
+        images, _ = load_mnist(split)
+        typer.echo(f"MNIST {split}: {len(images):,} images, checksum right")
+
+
+def _sources(which: str) -> list[Path]:
+    here = Path.cwd()
+    roots = [folder for folder in (here, *here.parents) if (folder / "solutions").is_dir()]
+    if not roots:
+        typer.echo(f"no solutions/ folder in {here} or above it: run this in a clone", err=True)
+        raise typer.Exit(2)
+    every = sorted((roots[0] / "solutions").glob("[0-9][0-9]_*.py"))
+    chosen = [path for path in every if which == "all" or path.stem.startswith(which)]
+    if not chosen:
+        names = ", ".join(path.stem for path in every)
+        typer.echo(f"no lesson {which!r} in {roots[0] / 'solutions'}; there are: {names}", err=True)
+        raise typer.Exit(2)
+    return chosen
+
+
+if __name__ == "__main__":
+    app()

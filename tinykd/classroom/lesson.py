@@ -1,0 +1,203 @@
+"""A lesson's source `solutions/NN_name.py` (jupytext percent) and the notebooks made from it."""
+
+import ast
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .compare import ATOL, RTOL
+
+ROLES = ("setup", "answer", "check", "hidden", "mutant", "show")
+SOLUTION = re.compile(r"^([ \t]+)# BEGIN SOLUTION[^\n]*\n.*?^\1# END SOLUTION[^\n]*$", re.M | re.S)
+KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+
+
+class LessonError(ValueError):
+    """A lesson's source is not what the course needs; the text names file, cell and fix."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    source: str
+    role: str = ""  # "" for prose
+    name: str = ""
+    points: float = 0
+    hint: str = ""
+    of: str = ""
+    loses: tuple[str, ...] = ()
+    rtol: float = RTOL
+    atol: float = ATOL
+    line: str = ""  # where to find it, for error messages
+
+    @property
+    def exercise(self) -> str:
+        return self.name.split(".")[0]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    name: str
+    path: Path
+    cells: tuple[Cell, ...]
+
+    def all(self, *roles: str) -> list[Cell]:
+        return [cell for cell in self.cells if cell.role in roles]
+
+    @property
+    def checks(self) -> list[Cell]:
+        return self.all("check", "hidden")
+
+
+def stub(name: str, source: str) -> str:
+    """`source` with every SOLUTION region replaced by a NotImplementedError that names `name`."""
+    return SOLUTION.sub(
+        lambda found: f'{found[1]}raise NotImplementedError("{name}: write your code here")', source
+    )
+
+
+def read_lesson(path: Path, exercises: tuple[int, int] = (3, 6), mutants: int = 4) -> Lesson:
+    """Parse and validate a lesson. `exercises` bounds their number, `mutants` is the least each.
+
+    Raises LessonError with every problem found, one a line.
+    """
+    import jupytext  # slow to import, and grading does without it
+
+    notebook = jupytext.read(path, fmt="py:percent")
+    lesson = Lesson(path.stem, path, tuple(_cell(cell, path) for cell in notebook.cells))
+    problems = [*_cell_problems(lesson), *_exercise_problems(lesson, exercises, mutants)]
+    if problems:
+        raise LessonError("\n".join(f"{path.name}: {problem}" for problem in problems))
+    return lesson
+
+
+def _cell(cell: Any, path: Path) -> Cell:
+    if cell.cell_type != "code":
+        return Cell(cell.source)
+    own = ("tags", "lines_to_next_cell", "lines_to_end_of_cell_marker")  # jupytext's, not ours
+    meta = {key: value for key, value in cell.metadata.items() if key not in own}
+    first = next((line for line in cell.source.splitlines() if line.strip()), "(empty)")
+    place = f"cell {meta['name']!r}" if meta.get("name") else f"cell that starts {first!r}"
+    unknown = set(meta) - set(Cell.__dataclass_fields__) | set(meta) & {"source", "line"}
+    if unknown or meta.get("role") not in ROLES or not isinstance(meta.get("name"), str):
+        what = f"unknown metadata {sorted(unknown)}" if unknown else "needs a role and a name"
+        raise LessonError(
+            f'{path.name}: {place}: {what}, as in # %% role="show" name="fig"; roles: {ROLES}; '
+            f"found {meta}"
+        )
+    loses = meta.pop("loses", ())
+    meta["loses"] = tuple(re.split(r"[,\s]+", loses.strip()) if isinstance(loses, str) else loses)
+    return Cell(cell.source, line=place, **meta)
+
+
+def _cell_problems(lesson: Lesson) -> list[str]:
+    found = []
+    named = [cell for cell in lesson.cells if cell.role]
+    for name, count in Counter(_id(cell.name) for cell in named).items():
+        if count > 1 or not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
+            found.append(f"cell name {name!r}: used {count} times, or not letters, digits, . _ -")
+    for cell in named:
+        if cell.role in ("check", "hidden") and not cell.points > 0:
+            found.append(f"{cell.line}: a check needs points=1 or more")
+        if cell.role in ("check", "hidden", "mutant") and not cell.hint:
+            found.append(f'{cell.line}: needs a hint="..."')
+        if cell.role not in ("check", "hidden") and cell.points:
+            found.append(f"{cell.line}: only check and hidden cells have points")
+        if cell.role != "show":
+            try:
+                ast.parse(cell.source)
+            except SyntaxError as error:
+                found.append(f"{cell.line}: not plain Python, line {error.lineno}: {error.msg}")
+        if cell.role == "answer":
+            marks = cell.source.count("# BEGIN SOLUTION"), cell.source.count("# END SOLUTION")
+            if not marks[0] == marks[1] == len(SOLUTION.findall(cell.source)) > 0:
+                found.append(f"{cell.line}: needs an indented BEGIN SOLUTION ... END SOLUTION")
+    setups = [cell for cell in lesson.all("setup") if f'Checks("{lesson.name}")' in cell.source]
+    if len(setups) != 1:
+        found.append(f'a setup cell must hold check = Checks("{lesson.name}") once')
+    return found
+
+
+def _exercise_problems(lesson: Lesson, exercises: tuple[int, int], mutants: int) -> list[str]:
+    found = []
+    answers = {cell.name for cell in lesson.all("answer")}
+    checks = {cell.name for cell in lesson.checks}
+    if not exercises[0] <= len(answers) <= exercises[1]:
+        found.append(f"{len(answers)} exercises; a lesson has {exercises[0]} to {exercises[1]}")
+    found += [
+        f"{cell.line}: a check is named <exercise>.<what>; exercises: {answers}"
+        for cell in lesson.checks
+        if cell.exercise not in answers or cell.exercise == cell.name
+    ]
+    for cell in lesson.all("mutant"):
+        if cell.of not in answers:
+            found.append(f"{cell.line}: of={cell.of!r} is no answer cell; there are {answers}")
+        if not cell.loses or set(cell.loses) - checks:
+            found.append(f"{cell.line}: loses={cell.loses} must name checks; there are {checks}")
+    for answer in sorted(answers):
+        if not any(cell.exercise == answer for cell in lesson.all("check")):
+            found.append(f"exercise {answer!r} has no check cell")
+        count = sum(cell.of == answer for cell in lesson.all("mutant"))
+        if count < mutants:
+            found.append(f"exercise {answer!r} has {count} mutants, fewer than {mutants}")
+    return found
+
+
+def long_gaps(lesson: Lesson, most: int = 5) -> list[str]:
+    """A warning for every stretch of more than `most` cells between two exercises."""
+    found, last, between = [], "", 0
+    for cell in lesson.cells:
+        if cell.role in ("answer", "check"):
+            if last and between > most:
+                found.append(f"{lesson.path.name}: {between} cells between {last} and {cell.name}")
+            last, between = cell.name, 0
+        elif cell.role in ("", "show", "setup"):
+            between += 1
+    return found
+
+
+def _id(name: str) -> str:
+    return name.replace(".", "-")  # a notebook's cell id has no dots
+
+
+def notebook(lesson: Lesson, solution: bool) -> Any:
+    """The solution notebook (with hidden checks) or the student's (stubs), without outputs."""
+    from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+    cells, last, prose = [], "top", 0
+    for cell in lesson.cells:
+        if cell.role == "mutant" or (cell.role == "hidden" and not solution):
+            continue
+        if not cell.role:
+            prose += 1
+            made = new_markdown_cell(cell.source, id=f"{_id(last)[:50]}-text{prose}")
+        else:
+            last, prose = cell.name, 0
+            source = (
+                stub(cell.name, cell.source)
+                if cell.role == "answer" and not solution
+                else cell.source
+            )
+            made = new_code_cell(source, id=_id(cell.name), metadata=_metadata(cell, solution))
+        cells.append(made)
+    return new_notebook(
+        cells=cells,
+        metadata={
+            "kernelspec": KERNELSPEC,
+            "language_info": {"name": "python"},
+            "tinykd": {"lesson": lesson.name},
+        },
+    )
+
+
+def _metadata(cell: Cell, solution: bool) -> dict[str, Any]:
+    kept: dict[str, Any] = {"role": cell.role, "name": cell.name}
+    if cell.role in ("answer", "check", "setup"):
+        kept["deletable"] = False
+    if cell.points:
+        kept["points"] = cell.points
+        if solution:
+            kept |= {"hint": cell.hint, "rtol": cell.rtol, "atol": cell.atol}
+            kept["tags"] = ["nbval-check-output"]  # so that plain `pytest --nbval-lax` compares it
+    return kept

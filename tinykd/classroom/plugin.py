@@ -1,0 +1,150 @@
+"""A pytest plugin around nbval 0.11.0: tolerance, a guarded kernel, and a score of our own.
+
+Every cell's verdict goes to the file `--tinykd-results`, one JSON line a cell, as soon as it is
+known: what a killed run has earned so far is not lost.
+"""
+
+import json
+import re
+import sys
+import time
+from collections.abc import Generator
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+import pytest
+
+# nbformat imports jsonschema, which may compile a grammar for addresses: seconds, for nothing.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+
+import nbval.plugin  # noqa: E402
+from nbval.kernel import RunningKernel  # noqa: E402
+
+from .checks import matching_hint  # noqa: E402
+from .compare import compare  # noqa: E402
+from .graft import recorded  # noqa: E402
+
+CHECKS = ("check", "hidden")
+POLL = 0.5  # seconds between two looks at whether the kernel lives
+
+
+class KernelDied(Exception):
+    """The kernel's process has ended."""
+
+
+class GuardedKernel(RunningKernel):
+    """nbval's kernel in a folder of its own; its death is noticed at once, its output bounded."""
+
+    folder = ""
+    most_bytes = 0
+
+    def __init__(self, kernel_name: str, cwd: str | None = None, startup_timeout: float = 60):
+        self.reply_status = ""
+        self.seen_bytes = 0
+        super().__init__(kernel_name, cwd=self.folder, startup_timeout=startup_timeout)
+
+    def execute_cell_input(self, cell_input: str, allow_stdin: bool | None = None) -> str:
+        self.reply_status, self.seen_bytes = "", 0
+        return super().execute_cell_input(cell_input, allow_stdin)
+
+    def get_message(self, stream: str, timeout: float | None = None) -> dict[str, Any]:
+        message = super().get_message(stream, timeout)
+        if stream == "iopub":
+            self.seen_bytes += len(str(message["content"]))
+            if self.seen_bytes > self.most_bytes:
+                self.km.shutdown_kernel(now=True)
+                raise KernelDied(f"more than {self.most_bytes:,} bytes of output")
+        return message
+
+    def await_reply(self, msg_id: str, timeout: float | None = None) -> None:
+        deadline = time.monotonic() + (timeout or 60)
+        while time.monotonic() < deadline:
+            try:
+                message = self.get_message("shell", timeout=POLL)
+            except Empty:
+                if not self.is_alive():
+                    raise KernelDied("your code ended the kernel") from None
+                continue
+            if message["parent_header"].get("msg_id") == msg_id:
+                self.reply_status = message["content"]["status"]
+                return
+        raise Empty
+
+
+def compare_outputs(self: Any, test: list[Any], ref: list[Any], skip_compare: Any = None) -> bool:
+    """A check cell is right when its recorded value is the reference's, within tolerance.
+
+    Prints, plots and warnings around it cost nothing.
+    """
+    meta = self.cell.metadata
+    if meta.get("role") not in CHECKS:
+        return True
+    got, want = recorded(test, meta.name), recorded(ref, meta.name)
+    kernel = self.parent.kernel
+    if got is None or kernel.reply_status != "ok" or not kernel.is_alive():
+        self.why = "its cell recorded no value"
+    else:
+        self.why = compare(got, want, meta.rtol, meta.atol)
+        mutants = json.loads(self.parent.nb.metadata.tinykd.mutants)
+        self.hint = matching_hint(meta.name, got, mutants, meta) if self.why else None
+    self.comparison_traceback = [self.why]
+    return self.why is None
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("tinykd")
+    group.addoption("--tinykd-results", help="file for one JSON line a cell")
+    group.addoption("--tinykd-folder", help="the kernel's working directory")
+    group.addoption("--tinykd-cell-seconds", type=float, default=30, help="time limit of a cell")
+    group.addoption("--tinykd-most-bytes", type=int, default=5_000_000, help="output of one cell")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    GuardedKernel.folder = config.option.tinykd_folder
+    GuardedKernel.most_bytes = config.option.tinykd_most_bytes
+    nbval.plugin.RunningKernel = GuardedKernel
+    nbval.plugin.IPyNbCell.compare_outputs = compare_outputs
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: Any) -> Generator[None, Any, Any]:
+    # nbval expects every cell after a timeout to fail; here each is judged by itself.
+    item.parent.timed_out = False
+    setup = item.cell.metadata.get("role") == "setup"  # ours: importing torch may be slow
+    item.config.option.nbval_cell_timeout = 120 if setup else item.config.option.tinykd_cell_seconds
+    result = yield
+    if manager := getattr(item.parent.kernel, "km", None):
+        _note(item, {"kernel": manager.provisioner.pid})
+    return result
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: Any, call: Any) -> Generator[None, Any, Any]:
+    if call.when == "call" or call.excinfo:
+        meta = item.cell.metadata
+        why = None if call.excinfo is None else _why(item, call.excinfo.value)
+        line = {"cell": meta.get("name"), "passed": call.excinfo is None, "why": why}
+        _note(
+            item, line | {"hint": getattr(item, "hint", None), "seconds": round(call.duration, 3)}
+        )
+    return (yield)
+
+
+def _why(item: Any, error: BaseException) -> str:
+    if getattr(item, "why", None):
+        return item.why
+    if item.parent.timed_out:
+        return f"it took longer than {item.config.option.nbval_cell_timeout:g} s"
+    errors = [out for out in item.test_outputs or [] if out.output_type == "error"]
+    words = f"{errors[0].ename}: {errors[0].evalue}" if errors else str(error)
+    if errors and errors[0].ename == "NotImplementedError":
+        return "not written yet"
+    if errors and errors[0].ename == "NameError":
+        words += " (only answer cells are graded: define what they use inside them)"
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", words[:300])
+
+
+def _note(item: Any, line: dict[str, Any]) -> None:
+    with Path(item.config.option.tinykd_results).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")

@@ -1,0 +1,59 @@
+"""A bar for the reader, and a Ctrl-C that waits for the end of the step."""
+
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+
+@contextlib.contextmanager
+def bar(
+    label: str, total: int | None, done: int = 0, visible: bool = True
+) -> Iterator[Callable[..., None]]:
+    """A progress bar on stdout; yields advance(n, note=""). Leaves nothing behind when it ends."""
+    from tqdm import tqdm  # here, so that `import tinykd` stays numpy and torch
+
+    watched = sys.stdout.isatty() or "IPython" in sys.modules
+    pace = {"mininterval": 0.2, "delay": 1} if watched else {"mininterval": 30, "delay": 30}
+    with tqdm(
+        total=total,
+        initial=done,
+        desc=label,
+        leave=False,
+        file=sys.stdout,
+        disable=not visible,
+        **pace,
+    ) as line:
+
+        def advance(n: int, note: str = "") -> None:
+            line.set_postfix_str(note, refresh=False)
+            line.update(n)
+
+        yield advance
+
+
+class Interruptible:
+    """Between enter and exit the first Ctrl-C only sets `asked`; a second one interrupts at once.
+
+    Outside the main thread Python delivers no signals, and nothing is changed.
+    """
+
+    asked = False
+
+    def __enter__(self) -> "Interruptible":
+        self._main = threading.current_thread() is threading.main_thread()
+        if self._main:
+            self._before: Any = signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._main:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True

@@ -1,0 +1,151 @@
+"""Where soft targets come from. A teacher is anything with `targets(batch) -> logits`.
+
+A plain module is wrapped in `LiveTeacher`; `CachedTeacher` reads logits that were computed once.
+Here, and nowhere else, it is enforced that a teacher is in eval mode and receives no gradient.
+"""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .checkpoint import atomic
+from .hooks import Capture
+
+
+class LiveTeacher:
+    """A module that is asked anew for every batch, in eval mode and without gradients."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+
+    def to(self, device: torch.device) -> None:
+        """Move the teacher to the device the student trains on."""
+        self.model.to(device)
+
+    def targets(self, batch: Mapping[str, Any], layers: list[str]) -> tuple[Tensor, dict]:
+        """Logits (..., C) and the activations of the named layers."""
+        with frozen(self.model), Capture(self.model, layers) as acts:
+            logits = forward(self.model, batch)
+            return logits, {name: acts[name] for name in layers}
+
+
+class CachedTeacher:
+    """Logits computed once and read back by sample, so that a run costs no teacher forward.
+
+    `CachedTeacher.write(path, teacher, inputs)` computes them; `CachedTeacher(path)` reads them.
+    They are kept in half precision (relative error at most 2**-11) in a memory-mapped .npy file
+    of shape (N, ...), beside a .json stamp with the fingerprints of the teacher and of the inputs.
+    Rows are looked up by the batch's "index", so shuffling cannot misalign them.
+
+    Raises ValueError if the cache was made by another `teacher`, from other `inputs`, or if a batch
+    has no index or one that is out of range; FileNotFoundError if there is no cache at `path`.
+    """
+
+    def __init__(
+        self, path: str | Path, teacher: nn.Module | None = None, inputs: Tensor | None = None
+    ) -> None:
+        self.path = Path(path).with_suffix(".npy")
+        if not (self.path.exists() and self.path.with_suffix(".json").exists()):
+            raise FileNotFoundError(
+                f"no cached logits at {self.path}: CachedTeacher.write makes them"
+            )
+        self.stamp = json.loads(self.path.with_suffix(".json").read_text())
+        for what, given in (("teacher", teacher), ("inputs", inputs)):
+            if given is not None and fingerprint(given) != self.stamp[what]:
+                raise ValueError(
+                    f"{self.path} was made with another {what}: its fingerprint is "
+                    f"{self.stamp[what][:12]}, yours {fingerprint(given)[:12]}; write it anew"
+                )
+        self.logits = np.load(self.path, mmap_mode="r", allow_pickle=False)
+
+    @classmethod
+    def write(
+        cls, path: str | Path, teacher: nn.Module, inputs: Tensor, batch_size: int = 1000
+    ) -> "CachedTeacher":
+        """Compute the teacher's logits for `inputs` (N, ...) and keep them at `path`.
+
+        The files appear only when complete: an interrupted write leaves no half cache behind.
+        """
+        from .metrics import predict
+
+        logits = predict(teacher, inputs, batch_size).half().cpu().numpy()
+        if not np.isfinite(logits).all():
+            raise ValueError(
+                "the teacher's logits do not fit half precision (|logit| > 65504 or NaN)"
+            )
+        path = Path(path).with_suffix(".npy")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stamp = {"teacher": fingerprint(teacher), "inputs": fingerprint(inputs)}
+        # Stopped between the two files, an old stamp must not vouch for new logits.
+        path.with_suffix(".json").unlink(missing_ok=True)
+        with atomic(path) as part, part.open("wb") as file:
+            np.save(file, logits)
+        with atomic(path.with_suffix(".json")) as part:
+            part.write_text(json.dumps(stamp, indent=1) + "\n")
+        return cls(path)
+
+    def to(self, device: torch.device) -> None:
+        """Nothing to move: rows travel with their batch."""
+
+    def targets(self, batch: Mapping[str, Any], layers: list[str]) -> tuple[Tensor, dict]:
+        """The rows of this batch, shape (B, ...). Keeps no activations."""
+        if layers:
+            raise ValueError(f"a cached teacher has logits only, but terms ask for layers {layers}")
+        if "index" not in batch:
+            raise ValueError('a cached teacher needs batches with an "index" (see tinykd.Batches)')
+        index = batch["index"].cpu().numpy()
+        if len(index) and (index.min() < 0 or index.max() >= len(self.logits)):
+            raise ValueError(
+                f"index {index.max() if index.min() >= 0 else index.min()} is outside the cache of "
+                f"{len(self.logits)} samples: it was made from another data set"
+            )
+        return torch.from_numpy(np.asarray(self.logits[index])), {}
+
+
+def as_teacher(teacher: Any) -> Any:
+    """A module becomes a `LiveTeacher`; a source of targets stays what it is."""
+    return LiveTeacher(teacher) if isinstance(teacher, nn.Module) else teacher
+
+
+def forward(model: nn.Module, batch: Mapping[str, Any]) -> Tensor:
+    """Logits of a model for a batch: model(inputs), or model(**rest) where there is no "inputs".
+
+    Models that return an object with `.logits` (Hugging Face) are unpacked.
+    """
+    if "inputs" in batch:
+        output = model(batch["inputs"])
+    else:
+        own = {k: v for k, v in batch.items() if k not in ("labels", "mask", "index")}
+        output = model(**own)
+    return getattr(output, "logits", output)
+
+
+@contextlib.contextmanager
+def frozen(model: nn.Module) -> Iterator[None]:
+    """Eval mode and no gradients for the length of a block; then every mode comes back."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+def fingerprint(x: nn.Module | Tensor) -> str:
+    """SHA-256 over names, shapes, types and bytes of a tensor or of a model's state."""
+    digest = hashlib.sha256()
+    state = x.state_dict() if isinstance(x, nn.Module) else {"": x}
+    for name, value in state.items():
+        value = value.detach().cpu().contiguous()
+        digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
+        digest.update(value.view(-1).view(torch.uint8).numpy().data if value.numel() else b"")
+    return digest.hexdigest()
