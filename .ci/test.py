@@ -63,7 +63,7 @@ def main() -> int:
                     broken.append(f"{name} ({command[0]})")
         passed, failed, skipped = count(Path(folder))
     print("\nfailed stages: " + (", ".join(broken) or "none"))
-    if passed + failed + skipped or not broken:
+    if {"tests", "notebooks"} & set(names):
         print(f"{passed} passed, {failed} failed, {skipped} skipped")
     return 1 if broken else 0
 

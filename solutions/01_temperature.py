@@ -73,7 +73,9 @@ p = tinykd.softmax(logits)
 sure = (test_labels == 2) & (p[:, 2] > 0.99)
 lean_3 = int((logits[:, 3] - logits[:, 7]).where(sure & (p[:, 3] > 2e-4), -math.inf).argmax())
 lean_7 = int((logits[:, 7] - logits[:, 3]).where(sure & (p[:, 7] > 2e-4), -math.inf).argmax())
-figure, grid = plt.subplots(1, 4, figsize=(10, 2.3), width_ratios=(1, 2.2, 1, 2.2), layout="constrained")
+figure, grid = plt.subplots(
+    1, 4, figsize=(10, 2.3), width_ratios=(1, 2.2, 1, 2.2), layout="constrained"
+)
 for i, (picture, axes) in zip((lean_3, lean_7), grid.reshape(2, 2), strict=True):
     picture.imshow(test_images[i], cmap="gray_r")
     picture.set_title(f"test digit {i}", fontsize=9)
@@ -85,8 +87,8 @@ for i, (picture, axes) in zip((lean_3, lean_7), grid.reshape(2, 2), strict=True)
 plt.show()
 
 # %% [markdown]
-# Two digits, one label, one answer, next to no doubt. Yet the probabilities of 3 and 7 differ by many orders of magnitude, and
-# the other way round for the other 2. The story holds. Now let us build the instrument that shows it.
+# Two digits, one label, one answer, next to no doubt. Yet for the first the 3 is millions of times more likely than the 7, and for the
+# second it is the 7 that leads. The story holds. Now let us build the instrument that shows it.
 #
 # ## From logits to probabilities
 #
@@ -201,6 +203,13 @@ def softmax(z, T=1.0, axis=-1):
     return e / e.sum(-1, keepdims=True)
 
 
+# %% role="mutant" of="softmax" name="softmax.axis_0" loses="softmax.values, softmax.temperature, softmax.stable, softmax.axis" hint="Your columns sum to 1, not your rows: axis 0 runs over the digits. The classes are along the last axis, unless the argument axis says otherwise."
+def softmax(z, T=1.0, axis=-1):
+    x = z / T
+    e = np.exp(x - x.max(0, keepdims=True))
+    return e / e.sum(0, keepdims=True)
+
+
 # %% role="mutant" of="softmax" name="softmax.axis_1" loses="softmax.vector" hint="axis=1 is fixed in your code: a single digit of shape (10,) has no axis 1. Pass axis=axis on."
 def softmax(z, T=1.0, axis=-1):
     x = z / T
@@ -210,8 +219,8 @@ def softmax(z, T=1.0, axis=-1):
 
 # %% [markdown]
 # Now look through it. The same two digits, the same logits, five temperatures. At $T=1$ there is one bar: all that a label could
-# have told us anyway. As $T$ rises the second choice appears, then the third. At $T=20$ everything is nearly grey: too much of a
-# good thing for this network (how much is right depends on the student as well: lesson 03 measures it).
+# have told us anyway. As $T$ rises the second choice appears, then the third. At $T=20$ all bars are nearly level, though still in
+# the same order. How much of this a student can use depends on the student: lesson 03 measures it.
 
 # %% role="show" name="fig-temperatures"
 f = check.ready(softmax, lambda z, T=1.0: tinykd.softmax(torch.as_tensor(z), T).numpy())
@@ -240,7 +249,7 @@ plt.show()
 def show_digit(i=lean_3, log_T=0.6):
     """Digit i beside its soft targets at T = 10 ** log_T."""
     T, C = 10**log_T, 10
-    figure, (left, right) = plt.subplots(1, 2, figsize=(6.5, 2.4), width_ratios=(1, 2.6))
+    _, (left, right) = plt.subplots(1, 2, figsize=(6.5, 2.4), width_ratios=(1, 2.6))
     left.imshow(test_images[i], cmap="gray_r")
     left.axis("off")
     right.bar(range(C), f(logits[i].numpy(), T=T), color=COLORS[0])
@@ -551,7 +560,7 @@ def find_temperature(z, target):
     return math.sqrt(low * high)
 
 
-# %% role="mutant" of="find_temperature" name="find_temperature.linear" loses="find_temperature.one_nat, find_temperature.targets, find_temperature.scales" hint="Thirty halvings on the linear scale leave a thousandth of a degree between low and high, and the middle of two large numbers is a poor guess for a small one. Take sqrt(low * high), or halve more often."
+# %% role="mutant" of="find_temperature" name="find_temperature.linear" loses="find_temperature.one_nat, find_temperature.targets, find_temperature.scales" hint="On the linear scale twenty halvings leave low and high a whole degree apart. Take the middle as sqrt(low * high), and halve about 60 times."
 def find_temperature(z, target):
     low, high = 1e-3, 1e6
     for _ in range(20):
@@ -605,12 +614,11 @@ def find_temperature(z, target):
 # them hard or easy.
 
 # %% role="show" name="fig-difficulty"
+# tinykd has no such function: where yours is not ready, read T off a finely drawn entropy curve.
+fine = np.geomspace(0.01, 100, 400)
 find = check.ready(
     find_temperature,
-    # The library has no such function: read T off a fine grid of curves instead.
-    lambda z, target: float(
-        np.interp(target, [entropy_at(z, T) for T in np.geomspace(0.01, 100, 400)], np.geomspace(0.01, 100, 400))
-    ),
+    lambda z, target: float(np.interp(target, [entropy_at(z, T) for T in fine], fine)),
 )
 needed = np.array([find(z, 1.0) for z in logits[:400].double().numpy()])
 order = needed.argsort()
@@ -737,7 +745,7 @@ for axes, T in zip(grid, (1, 5), strict=True):
     axes.set_title(f"mean soft target at T = {T}", fontsize=10)
     figure.colorbar(image, ax=axes, shrink=0.8)
     pairs = [divmod(int(k), 10) for k in M.ravel().argsort()[::-1][:5]]
-    print(f"T = {T}: the five most alike:", ", ".join(f"a {c} like a {i}" for c, i in pairs))
+    print(f"T = {T}: what is most like what:", ", ".join(f"{c} like {i}" for c, i in pairs))
 plt.show()
 
 # %% [markdown]
@@ -835,6 +843,11 @@ def torch_softmax(logits, T=1.0, dim=-1):
     return torch.softmax(logits.float() / T, dim)
 
 
+# %% role="mutant" of="torch_softmax" name="torch_softmax.always_double" loses="torch_softmax.values, torch_softmax.half" hint="float64 for everything is exact and, on most GPUs, many times slower. float32 is enough: use float64 only where the logits come in it."
+def torch_softmax(logits, T=1.0, dim=-1):
+    return torch.softmax(logits.double() / T, dim)
+
+
 # %% role="mutant" of="torch_softmax" name="torch_softmax.detached" loses="torch_softmax.gradient" hint="The way back to the logits is cut: .detach() or a trip through NumPy stops the gradient. A student could not learn from this."
 def torch_softmax(logits, T=1.0, dim=-1):
     logits = logits.detach()
@@ -883,7 +896,9 @@ ways = {
     "T in bfloat16, then float32": lambda z: torch.softmax((z / 3).float(), -1),
     "all in bfloat16": lambda z: torch.softmax(z / 3, -1),
 }
-print("relative error:                second choice, median     distance, median     distance below 0")
+print(
+    "relative error:                second choice, median     distance, median     distance below 0"
+)
 for name, way in ways.items():
     p, q = way(half), way(nearly)
     distance = (p * (p.log() - q.log())).sum(-1)
@@ -907,7 +922,7 @@ for name, way in ways.items():
 # - Entropy runs from 0 to $\log C$ as $T$ rises. Which $T$ is "soft" depends on the size of the logits: there is no universal $T = 4$.
 # - Raised temperature shows which wrong answers a network finds nearly right: digit by digit, and class by class.
 #
-# **What we have not shown:** that any of this helps a student. Visible is not yet useful: at high $T$ much of what becomes visible is the
+# **What we have not shown:** that any of this helps a student. Visible is not yet useful: at high $T$ much of what becomes visible may be the
 # noise of logits that nobody trained to be anything in particular. Lesson 02 builds the loss that carries soft targets into a student, and lesson 03 measures,
 # with several seeds, at which temperatures it pays and for which students it does not.
 #

@@ -116,36 +116,30 @@ def test_partial_credit_with_the_hint_of_the_known_mistake(student, reference, h
     assert result.points == 3
 
 
-def test_hidden_checks_say_nothing_of_their_values(student, hand_in):
-    checks, _, _ = hand_in(
-        answer(student, "softmax", "def softmax(z, T): raise ValueError(str(z))")
-    )
-    assert checks["softmax.secret"].why == ""
-    assert "ValueError: [[" in checks["softmax.plain"].why
-
-
 def test_a_dead_kernel_is_noticed_and_loses_the_rest(student, reference, hand_in):
-    mine = answer(student, "softmax", cell(json.loads(reference.read_text()), "softmax")["source"])
-    mine = answer(mine, "energy", "import os\ndef energy(x): os._exit(0)")
-    start = time.monotonic()
-    checks, _, result = hand_in(mine)
-    alone = time.monotonic() - start
-    assert result.points == 4
-    assert checks["energy.gradient"].why == "your code ended the kernel"
-    start = time.monotonic()
-    checks, _, result = hand_in(answer(mine, "softmax", "import os; os._exit(0)"))
-    assert result.points == 0
+    right = "".join(cell(json.loads(reference.read_text()), "softmax")["source"])
+    dies = right.replace("    # BEGIN", "    if z.max() > 99: import os; os._exit(0)\n    # BEGIN")
+    checks, _, result = hand_in(answer(student, "softmax", dies))
+    assert checks["softmax.plain"].passed
+    assert checks["softmax.stable"].why == "your code ended the kernel"
+    assert checks["softmax.stable"].seconds < 3
     assert "dead" in checks["energy.gradient"].why
-    assert time.monotonic() - start < alone + 3
+    assert result.points == 2
 
 
-def test_endless_loops_end(student, reference, hand_in):
-    solution = json.loads(reference.read_text())
-    mine = answer(student, "softmax", "def softmax(z, T=1.0):\n    while True: pass")
-    cell(mine, "energy")["source"] = cell(solution, "energy")["source"]
+def test_an_endless_loop_ends_and_hidden_checks_tell_nothing(student, reference, hand_in):
+    wrong = """def softmax(z, T=1.0):
+    while T == 4.0:
+        pass
+    raise ValueError(str(z))
+"""
+    mine = answer(student, "softmax", wrong)
+    cell(mine, "energy")["source"] = cell(json.loads(reference.read_text()), "energy")["source"]
     checks, _, result = hand_in(mine, cell_seconds=1)
     assert checks["softmax.plain"].why == "it took longer than 1 s"
-    assert result.points == 2  # the other exercise is judged by itself
+    assert "ValueError: [[" in checks["softmax.stable"].why
+    assert checks["softmax.secret"].why == "wrong for other inputs"
+    assert result.points == 2  # what comes after a timeout is judged by itself
 
 
 def test_the_wall_clock_leaves_no_process(student, hand_in, tmp_path):

@@ -137,6 +137,8 @@ class Trainer:
             if self.checkpoint is None:
                 raise ValueError("resume=True needs a file: Trainer(..., checkpoint=...)")
             dice = files.load_run(self.checkpoint, self)
+            if dice is not None:  # also where nothing is left to do: what follows may draw
+                files.set_rng_state(dice)
         self.net.train()
         with Interruptible() as self._interrupt:
             while self.epoch < epochs and not _stalled(self.watched, patience):
@@ -162,7 +164,7 @@ class Trainer:
         stream = iter(batches)
         for _ in range(self.batch):
             next(stream)
-        if dice is not None:
+        if dice is not None and self.batch:  # at batch 0 they were noted before iter() drew
             files.set_rng_state(dice)
         self._started = time.perf_counter()
         label, note, visible = f"epoch {self.epoch + 1}/{self.epochs}", "", self.show_progress

@@ -6,22 +6,14 @@ solutions/NN_name.py ---> solutions/kill_matrix.md       proved first
                      ---> solutions/NN_name.ipynb        the solution, executed
 """
 
-import hashlib
 import json
-import os
-import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import nbformat
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
-
 from .compare import compare, leaves
-from .graft import recorded
-from .lesson import Lesson, LessonError, long_gaps, notebook, read_lesson
+from .lesson import Lesson, LessonError, long_gaps, read_lesson
+from .notebooks import dump, execute, notebook, reuse, write
 from .prove import Proof, matrix, prove, put_section
 
 SMALL = 2_000  # numbers in one check's value: the expected values ship with the lesson
@@ -38,20 +30,23 @@ def build_lesson(
     lesson, proof = _proved(source, say, limits)
     lessons = source.parents[1] / "lessons"
     expected, known = expected_values(proof)
-    write(lessons / "checks" / f"{lesson.name}.json", expected)
+    write(
+        lessons / "checks" / f"{lesson.name}.json", json.dumps(expected, ensure_ascii=False) + "\n"
+    )
     write(lessons / f"{lesson.name}.ipynb", dump(notebook(lesson, solution=False)))
     kept = source.with_name("kill_matrix.md")
     write(kept, put_section(kept.read_text("utf-8") if kept.exists() else "", matrix(proof)))
     made = notebook(lesson, solution=True)
-    made.metadata["tinykd"] |= {"source": fingerprint(made), "mutants": json.dumps(known)}
+    made.metadata["tinykd"]["mutants"] = known
     target = source.with_suffix(".ipynb")
-    if not force and not _stale(target, made, proof):
-        say(f"{lesson.name}: the executed solution is up to date")
-        return
-    execute(made, target.parent, lesson.name)
+    if force or reuse(target, made, proof.reference):
+        execute(made, target.parent, lesson.name)
+        about = made.metadata["tinykd"]
+        seconds = sum(about["seconds"].values())
+        say(f"{lesson.name}: executed in {seconds:.1f} s at {about['scale']} scale")
+    else:
+        say(f"{lesson.name}: its code is what it was, its outputs are kept")
     write(target, dump(made))
-    seconds = sum(made.metadata["tinykd"]["seconds"].values())
-    say(f"{lesson.name}: executed in {seconds:.1f} s at {made.metadata['tinykd']['scale']} scale")
 
 
 def check_lesson(source: Path, say: Say = print, limits: dict[str, Any] | None = None) -> list[str]:
@@ -69,10 +64,12 @@ def check_lesson(source: Path, say: Say = print, limits: dict[str, Any] | None =
     kept = source.with_name("kill_matrix.md")
     if not kept.exists() or matrix(proof).strip() not in kept.read_text("utf-8"):
         problems.append(f"{kept}: not what the proof of {lesson.name} gives")
-    made = notebook(lesson, solution=True)
-    made.metadata["tinykd"] |= {"source": fingerprint(made), "mutants": json.dumps(known)}
-    if reason := _stale(source.with_suffix(".ipynb"), made, proof):
-        problems.append(f"{source.with_suffix('.ipynb')}: {reason}")
+    made, path = notebook(lesson, solution=True), source.with_suffix(".ipynb")
+    made.metadata["tinykd"]["mutants"] = known
+    if reason := reuse(path, made, proof.reference):
+        problems.append(f"{path}: {reason}")
+    elif path.read_text("utf-8") != dump(made):
+        problems.append(f"{path}: not what the source gives")
     return problems
 
 
@@ -90,9 +87,9 @@ def _proved(source: Path, say: Say, limits: dict[str, Any] | None) -> tuple[Less
     return lesson, proof
 
 
-def expected_values(proof: Proof) -> tuple[str, list[dict[str, Any]]]:
+def expected_values(proof: Proof) -> tuple[dict[str, Any], str]:
     """The lesson's checks file, and all known mistakes with the values they give."""
-    known = []
+    known: list[dict[str, Any]] = []
     for mutant in proof.lesson.all("mutant"):
         found = proof.values[mutant.name]
         values = {
@@ -117,7 +114,7 @@ def expected_values(proof: Proof) -> tuple[str, list[dict[str, Any]]]:
     hidden = [cell.name for cell in proof.lesson.all("hidden")]
     content: dict[str, Any] = {"lesson": proof.lesson.name, "checks": checks, "hidden": hidden}
     content["mutants"] = [mutant for mutant in shown if mutant["values"]]
-    return json.dumps(content, ensure_ascii=False) + "\n", known
+    return content, json.dumps(known)
 
 
 def _rounded(value: Any) -> Any:
@@ -128,93 +125,14 @@ def _rounded(value: Any) -> Any:
     return float(f"{value:.9g}") if isinstance(value, float) else value
 
 
-def _differs(path: Path, expected: str) -> str | None:
+def _differs(path: Path, expected: dict[str, Any]) -> str | None:
     try:
         found = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+        found["mutants"], mutants = (
+            [[one["name"], one["hint"], list(one["values"])] for one in content["mutants"]]
+            for content in (found, expected)
+        )  # their values may have other digits on another machine
+    except (OSError, ValueError, KeyError, TypeError) as error:
         return f"cannot be read: {error}"
-    reason = compare(found, json.loads(expected))
+    reason = compare(found, expected | {"mutants": mutants})
     return f"not what the source gives: {reason}" if reason else None
-
-
-def fingerprint(made: Any) -> str:
-    """A hash of everything in a notebook that decides its outputs."""
-    cells = [[cell.cell_type, cell.source, cell.id, cell.metadata] for cell in made.cells]
-    return hashlib.sha256(json.dumps(cells, sort_keys=True).encode()).hexdigest()
-
-
-def _stale(path: Path, made: Any, proof: Proof) -> str | None:
-    """Why the executed notebook at `path` is not an execution of `made`; None where it is."""
-    try:
-        found = nbformat.reads(path.read_text("utf-8"), as_version=4)
-    except Exception as error:
-        return f"cannot be read: {error}"
-    about, wanted = found.metadata.get("tinykd", {}), made.metadata["tinykd"]
-    if fingerprint(found) != wanted["source"] or about.get("source") != wanted["source"]:
-        return "not made from this source"
-    if about.get("scale") != "default":
-        return f"executed at scale {about.get('scale')!r}; build it without TINYKD_SCALE"
-    if compare(json.loads(about["mutants"]), json.loads(wanted["mutants"])):
-        return "its known mistakes are not what the source gives"
-    for cell in found.cells:
-        name, outputs = cell.metadata.get("name"), cell.get("outputs", [])
-        if any(output.output_type == "error" for output in outputs):
-            return f"cell {name} ended in an error"
-        if cell.metadata.get("role") in ("check", "hidden"):
-            if cell.execution_count is None or not outputs:
-                return f"check cell {name} has no outputs: nbval would pass it unseen"
-            value = recorded(outputs, name)
-            if reason := compare(
-                value, proof.reference[name], cell.metadata.rtol, cell.metadata.atol
-            ):
-                return f"check {name} has another value than the proof: {reason}"
-    return None
-
-
-def execute(made: Any, folder: Path, title: str) -> None:
-    """Run every cell of `made` in `folder`, with a progress bar; times go into its metadata.
-
-    Raises LessonError with cell and traceback where one fails.
-    """
-    from jupyter_client.manager import KernelManager
-    from nbval.kernel import CURRENT_ENV_KERNEL_NAME, NbvalKernelspecManager
-    from tqdm import tqdm
-
-    manager = KernelManager(
-        kernel_name=CURRENT_ENV_KERNEL_NAME, kernel_spec_manager=NbvalKernelspecManager()
-    )  # this interpreter, whatever "python3" means on this machine
-    client = NotebookClient(made, km=manager, timeout=1800, record_timing=False)
-    env = {key: value for key, value in os.environ.items() if key != "TINYKD_GRADING"}
-    env.setdefault("TINYKD_SCALE", "default")
-    seconds: dict[str, float] = {}
-    with client.setup_kernel(env=env, cwd=str(folder)):
-        bar = tqdm(made.cells, desc=title, unit="cell")
-        for index, cell in enumerate(bar):
-            bar.set_postfix_str(cell.metadata.get("name", ""))
-            start = time.perf_counter()
-            try:
-                client.execute_cell(cell, index)
-            except CellExecutionError as error:
-                raise LessonError(f"{title}: cell {cell.metadata.get('name')}: {error}") from None
-            if cell.cell_type == "code":
-                seconds[cell.metadata["name"]] = round(time.perf_counter() - start, 2)
-                cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr"]
-        client.set_widgets_metadata()
-    made.metadata["language_info"] = {"name": "python"}
-    made.metadata["tinykd"] |= {"scale": env["TINYKD_SCALE"], "seconds": seconds}
-
-
-def dump(made: Any) -> str:
-    """A notebook as text, the same for the same notebook."""
-    nbformat.validate(made)
-    return nbformat.writes(made) + "\n"
-
-
-def write(path: Path, text: str) -> None:
-    """Replace a file in one step, so that a crash leaves the old one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}")
-    with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
-    os.chmod(name, 0o644)
-    os.replace(name, path)

@@ -24,6 +24,7 @@ def build(
     ] = False,
 ) -> None:
     """Make the notebooks of the lessons from solutions/NN_name.py, and prove their checks."""
+    _need_extra()
     from .build import build_lesson, check_lesson
     from .lesson import LessonError
 
@@ -54,11 +55,12 @@ def check(
     seconds: Annotated[float, typer.Option(help="Time limit of everything")] = 300,
 ) -> None:
     """Grade a notebook: exit status 0 for all points, 1 for points lost, 2 if not gradable."""
+    _need_extra()
     from .grade import grade, report
     from .graft import NotGradable
 
     if reference is None:
-        reference = notebook.absolute().parents[1] / "solutions" / notebook.name
+        reference = notebook.absolute().parent.parent / "solutions" / notebook.name
         if not reference.exists():
             typer.echo(f"cannot grade: no solution at {reference}; give --reference", err=True)
             raise typer.Exit(2)
@@ -79,6 +81,15 @@ def data() -> None:
     for split in ("train", "test"):
         images, _ = load_mnist(split)
         typer.echo(f"MNIST {split}: {len(images):,} images, checksum right")
+
+
+def _need_extra() -> None:
+    from importlib.util import find_spec
+
+    missing = [name for name in ("nbval", "jupytext", "nbclient") if find_spec(name) is None]
+    if missing:
+        typer.echo(f"{', '.join(missing)} not installed: pip install 'tinykd[grade]'", err=True)
+        raise typer.Exit(2)
 
 
 def _sources(which: str) -> list[Path]:

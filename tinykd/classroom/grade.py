@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .graft import NotGradable, graft, read_reference, read_submission
+from .lesson import environment
 
 
 @dataclass
@@ -24,6 +25,7 @@ class Check:
     passed: bool
     why: str = ""
     hint: str = ""
+    seconds: float = 0.0
 
     @property
     def exercise(self) -> str:
@@ -68,9 +70,11 @@ def grade(
                 meta["name"], {"passed": False, "why": "the time was up before it ran"}
             )
             check = Check(meta["name"], meta["role"] == "hidden", meta["points"], line["passed"])
+            check.seconds = line.get("seconds", 0.0)
             if not check.passed:
                 # Words about a hidden check's value would tell what it asks.
-                check.why = "" if check.hidden else line["why"]
+                tell = not check.hidden or line["why"] == "not written yet"
+                check.why = line["why"] if tell else "wrong for other inputs"
                 check.hint = line.get("hint") or meta["hint"]
             checks.append(check)
     return Grade(made["metadata"]["tinykd"]["lesson"], checks, remarks)
@@ -105,11 +109,9 @@ def _run(made: dict[str, Any], folder: Path, cell_seconds: float, seconds: float
 
 def launch(command: list[str], folder: Path) -> subprocess.Popen:
     """Start pytest in `folder`, in a process group of its own. The place for a sandbox."""
-    ours = ("TINYKD_", "PYTEST_", "IPYTHON", "MPLBACKEND")
-    env = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
-    package = str(Path(__file__).parents[2])
-    env["PYTHONPATH"] = os.pathsep.join(filter(None, [package, env.get("PYTHONPATH", "")]))
-    env |= {"TINYKD_GRADING": "1", "TINYKD_SCALE": "smoke", "TINYKD_SEED": "0"}
+    env = environment(TINYKD_GRADING="1", TINYKD_SCALE="smoke", TINYKD_SEED="0")
+    for key in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "MPLBACKEND", "PYTHONSTARTUP"):
+        env.pop(key, None)
     env |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "IPYTHONDIR": str(folder / "home")}
     with (folder / "pytest.log").open("wb") as log:
         return subprocess.Popen(
@@ -149,7 +151,7 @@ def report(result: Grade) -> str:
         lines.append("\nLost")
     for check in lost:
         kind = " (not in your notebook)" if check.hidden else ""
-        lines.append(f"  {check.name}{kind}, -{check.points:g}: {check.why or 'another value'}")
+        lines.append(f"  {check.name}{kind}, -{check.points:g}: {check.why}")
         lines.append(f"    Hint: {check.hint}")
     lines += [f"\nNote: {remark}" for remark in result.remarks]
     return "\n".join(lines) + f"\n\n{result.points:g} of {result.most:g} points"

@@ -1,6 +1,7 @@
-"""A lesson's source `solutions/NN_name.py` (jupytext percent) and the notebooks made from it."""
+"""A lesson's source: `solutions/NN_name.py` in jupytext's percent format."""
 
 import ast
+import os
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -11,7 +12,6 @@ from .compare import ATOL, RTOL
 
 ROLES = ("setup", "answer", "check", "hidden", "mutant", "show")
 SOLUTION = re.compile(r"^([ \t]+)# BEGIN SOLUTION[^\n]*\n.*?^\1# END SOLUTION[^\n]*$", re.M | re.S)
-KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
 
 class LessonError(ValueError):
@@ -30,6 +30,10 @@ class Cell:
     rtol: float = RTOL
     atol: float = ATOL
     line: str = ""  # where to find it, for error messages
+
+    @property
+    def id(self) -> str:
+        return self.name.replace(".", "-")  # a notebook's cell id has no dots
 
     @property
     def exercise(self) -> str:
@@ -94,7 +98,7 @@ def _cell(cell: Any, path: Path) -> Cell:
 def _cell_problems(lesson: Lesson) -> list[str]:
     found = []
     named = [cell for cell in lesson.cells if cell.role]
-    for name, count in Counter(_id(cell.name) for cell in named).items():
+    for name, count in Counter(cell.id for cell in named).items():
         if count > 1 or not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
             found.append(f"cell name {name!r}: used {count} times, or not letters, digits, . _ -")
     for cell in named:
@@ -157,47 +161,10 @@ def long_gaps(lesson: Lesson, most: int = 5) -> list[str]:
     return found
 
 
-def _id(name: str) -> str:
-    return name.replace(".", "-")  # a notebook's cell id has no dots
-
-
-def notebook(lesson: Lesson, solution: bool) -> Any:
-    """The solution notebook (with hidden checks) or the student's (stubs), without outputs."""
-    from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
-
-    cells, last, prose = [], "top", 0
-    for cell in lesson.cells:
-        if cell.role == "mutant" or (cell.role == "hidden" and not solution):
-            continue
-        if not cell.role:
-            prose += 1
-            made = new_markdown_cell(cell.source, id=f"{_id(last)[:50]}-text{prose}")
-        else:
-            last, prose = cell.name, 0
-            source = (
-                stub(cell.name, cell.source)
-                if cell.role == "answer" and not solution
-                else cell.source
-            )
-            made = new_code_cell(source, id=_id(cell.name), metadata=_metadata(cell, solution))
-        cells.append(made)
-    return new_notebook(
-        cells=cells,
-        metadata={
-            "kernelspec": KERNELSPEC,
-            "language_info": {"name": "python"},
-            "tinykd": {"lesson": lesson.name},
-        },
-    )
-
-
-def _metadata(cell: Cell, solution: bool) -> dict[str, Any]:
-    kept: dict[str, Any] = {"role": cell.role, "name": cell.name}
-    if cell.role in ("answer", "check", "setup"):
-        kept["deletable"] = False
-    if cell.points:
-        kept["points"] = cell.points
-        if solution:
-            kept |= {"hint": cell.hint, "rtol": cell.rtol, "atol": cell.atol}
-            kept["tags"] = ["nbval-check-output"]  # so that plain `pytest --nbval-lax` compares it
-    return kept
+def environment(**changes: str) -> dict[str, str]:
+    """Variables for a child process: this tinykd on its path, settings not inherited."""
+    env = {key: value for key, value in os.environ.items() if not key.startswith("TINYKD_")}
+    env |= {key: os.environ[key] for key in ("TINYKD_DATA", "TINYKD_DATA_URL") if key in os.environ}
+    package = str(Path(__file__).parents[2])
+    env["PYTHONPATH"] = os.pathsep.join(filter(None, [package, env.get("PYTHONPATH", "")]))
+    return env | changes

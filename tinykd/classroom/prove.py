@@ -1,27 +1,19 @@
 """The kill matrix: the reference earns every point, the untouched lesson none, each mutant loses
 exactly the checks it declares.
-
-One process imports torch and runs the setup cell; every variant is a fork of it, so a mutant costs
-milliseconds. Plain Python runs the cells: no kernel, no notebook. POSIX only.
 """
 
 import json
-import os
 import re
-import select
-import signal
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .compare import compare, finite
-from .lesson import Lesson, LessonError, read_lesson, stub
-
-REFERENCE, RESCALED, UNTOUCHED = "reference", "reference at TINYKD_SCALE=default", "untouched"
+from .lesson import Cell, Lesson, LessonError, environment
+from .variants import REFERENCE, RESCALED, UNTOUCHED
 
 
 @dataclass
@@ -46,23 +38,15 @@ def prove(lesson: Lesson, limit: float = 5.0) -> Proof:
     """
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "values.json"
-        package = Path(__file__).parents[2]
-        paths = [str(package), os.environ.get("PYTHONPATH", "")]
         threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-        env = os.environ | threads | {"TINYKD_GRADING": "1", "TINYKD_SEED": "0"}
-        env |= {"TINYKD_SCALE": "smoke", "PYTHONPATH": os.pathsep.join(filter(None, paths))}
-        code = "import sys; from tinykd.classroom.prove import worker; worker(*sys.argv[1:])"
-        command = [
-            sys.executable,
-            "-P",
-            "-c",
-            code,
-            str(lesson.path.absolute()),
-            str(out),
-            str(limit),
-        ]
+        scale = {"TINYKD_GRADING": "1", "TINYKD_SEED": "0", "TINYKD_SCALE": "smoke"}
+        command = [sys.executable, "-P", "-m", "tinykd.classroom.variants"]
         done = subprocess.run(
-            command, env=env, cwd=lesson.path.parent, capture_output=True, text=True
+            [*command, str(lesson.path.absolute()), str(out), str(limit)],
+            env=environment(**threads, **scale),
+            cwd=lesson.path.parent,
+            capture_output=True,
+            text=True,
         )
         if done.returncode or not out.exists():
             raise LessonError(f"{lesson.path.name}: setup does not run:\n{done.stderr[-3000:]}")
@@ -103,7 +87,7 @@ def _judge(proof: Proof) -> None:
             )
 
 
-def _loses(check: Any, values: dict[str, Any], reference: dict[str, Any]) -> bool:
+def _loses(check: Cell, values: dict[str, Any], reference: dict[str, Any]) -> bool:
     found = values.get(check.name, {"error": "did not run"})
     if "error" in found:
         return True
@@ -113,23 +97,25 @@ def _loses(check: Any, values: dict[str, Any], reference: dict[str, Any]) -> boo
 
 
 def matrix(proof: Proof) -> str:
-    """The kill matrix as a markdown table; the same text for the same lesson, always."""
-    checks = [check.name for check in proof.lesson.checks]
-    rows = [["variant", *checks]]
-    rows += [
-        [variant, *("lost" if check in proof.lost[variant] else "+" for check in checks)]
-        for variant in proof.values
-        if variant != RESCALED
-    ]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in rows]
-    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    points = sum(check.points for check in proof.lesson.checks)
-    mutants = len(proof.lesson.all("mutant"))
-    head = (
-        f"## {proof.lesson.name}\n\n{points:g} points, {len(checks)} checks, {mutants} mutants\n\n"
-    )
-    return head + "\n".join(lines) + "\n"
+    """The kill matrix in markdown, a table an exercise; the same text for the same lesson."""
+    lesson, lost = proof.lesson, proof.lost
+    points = sum(check.points for check in lesson.checks)
+    counts = f"{points:g} points, {len(lesson.checks)} checks, {len(lesson.all('mutant'))} mutants"
+    lines = [f"## {lesson.name}", "", counts]
+    for answer in lesson.all("answer"):
+        mutants = [cell.name for cell in lesson.all("mutant") if cell.of == answer.name]
+        wide = set().union(*(lost[name] for name in mutants))
+        checks = [c.name for c in lesson.checks if c.exercise == answer.name or c.name in wide]
+        rows = [["variant", *checks]]
+        rows += [
+            [name, *("lost" if check in lost[name] else "+" for check in checks)]
+            for name in (REFERENCE, UNTOUCHED, *mutants)
+        ]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        table = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in rows]
+        table.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+        lines += ["", *table]
+    return "\n".join(lines) + "\n"
 
 
 def put_section(text: str, section: str) -> str:
@@ -140,91 +126,3 @@ def put_section(text: str, section: str) -> str:
     sections[section.split("\n")[0][3:]] = section[3:].strip()
     title = "# Kill matrix\n\nWritten by `tinykd build`: `+` a check passed, `lost` a check lost.\n"
     return title + "".join(f"\n## {sections[name]}\n" for name in sorted(sections))
-
-
-def worker(source: str, out: str, limit: str) -> None:
-    """The forking process: writes the values of every variant of the lesson `source` to `out`."""
-    lesson = read_lesson(Path(source), (0, 99), 0)
-    import torch
-
-    torch.set_num_threads(1)  # a fork inherits no threads: none may have been started
-    space: dict[str, Any] = {"__name__": "__main__"}
-    _run_setup(lesson, space)
-    answers = {cell.name: cell.source for cell in lesson.all("answer")}
-    variants = {REFERENCE: answers, RESCALED: answers}
-    variants[UNTOUCHED] = {name: stub(name, text) for name, text in answers.items()}
-    for mutant in lesson.all("mutant"):
-        variants[mutant.name] = answers | {mutant.of: mutant.source}
-    values = {
-        name: _forked(lesson, space, chosen, name == RESCALED, float(limit))
-        for name, chosen in variants.items()
-    }
-    Path(out).write_text(json.dumps(values), encoding="utf-8")
-
-
-def _run_setup(lesson: Lesson, space: dict[str, Any]) -> None:
-    for cell in lesson.all("setup"):
-        exec(compile(cell.source, f"<{cell.name}>", "exec"), space)
-
-
-def _forked(
-    lesson: Lesson, space: dict[str, Any], answers: dict[str, str], rescaled: bool, limit: float
-) -> dict[str, Any]:
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            if rescaled:
-                os.environ["TINYKD_SCALE"] = "default"
-                _run_setup(lesson, space)
-            result = json.dumps(_run(lesson, space, answers, limit)).encode()
-            while result:
-                result = result[os.write(writing, result) :]
-        finally:
-            os._exit(0)  # never the parent's exit handlers
-    os.close(writing)
-    data, deadline = b"", time.monotonic() + 4 * limit  # for what ignores its alarm
-    while select.select([reading], [], [], max(0.0, deadline - time.monotonic()))[0]:
-        if not (chunk := os.read(reading, 1 << 16)):
-            break
-        data += chunk
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    os.close(reading)
-    try:
-        return json.loads(data)
-    except ValueError:  # killed, or died: every check is lost
-        return {"answer cells": {"all": f"no result within {4 * limit:g} s"}}
-
-
-def _too_long(*_: Any) -> None:
-    raise TimeoutError("took too long")
-
-
-def _run(
-    lesson: Lesson, space: dict[str, Any], answers: dict[str, str], limit: float
-) -> dict[str, Any]:
-    result: dict[str, Any] = {"answer cells": {}}
-    signal.signal(signal.SIGALRM, _too_long)
-    for cell in lesson.all("answer", "check", "hidden"):
-        recorded = space["check"].recorded
-        recorded.clear()
-        signal.setitimer(signal.ITIMER_REAL, limit)
-        try:
-            source = answers.get(cell.name, cell.source)
-            exec(compile(source, f"<{cell.name}>", "exec"), space)
-        except BaseException as error:  # SystemExit in an answer is a wrong answer too
-            words = f"{type(error).__name__}: {error}"[:300]
-            if cell.role == "answer":
-                result["answer cells"][cell.name] = words
-            else:
-                result[cell.name] = {"error": words}
-            continue
-        if cell.role != "answer":
-            names = [name for name, _ in recorded]
-            right = names == [cell.name]
-            wrong = {
-                "error": f"the cell must call check({cell.name!r}, ...) once; it recorded {names}"
-            }
-            result[cell.name] = {"value": recorded[0][1]} if right else wrong
-    return result

@@ -1,0 +1,309 @@
+"""Every bug the tests are there for, put into a copy of tinykd: its test must fail.
+
+    python tests/seen_to_fail.py [part of a bug's name]
+
+Each bug is one replaced string. For each a copy of the package is patched, and the tests named for
+the bug run against the copy in a forked child; a bug whose tests pass is reported, exit status 1.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+PACKAGE = HERE.parent / "tinykd"
+
+# (pitfall and bug, file, what is right, what is wrong, FILE: NAME of the tests that must see it)
+BUGS = [
+    ("1 mean over classes", "softmax.py",
+     "0.0)).sum(-1)",
+     "0.0)).mean(-1)",
+     "losses: explicit_sum"),
+    ("1 smoothing averages wrongly", "losses.py",
+     "/ allowed.sum(-1)",
+     "",
+     "losses: that_of_torch"),
+    ("1 loss is a sum over the batch", "step.py",
+     "weights / counts.clamp_min(1)",
+     "weights",
+     "objective: the_batch_gradient_is_the_mean_over_positions"),
+    ("2 batchmean", "step.py",
+     "for batch in group]).sum(0)",
+     "for batch in group]).sum(0).clamp(max=float(group[0]['labels'].shape[0]))",
+     "objective: folding_time_into_the_batch_changes_nothing"),
+    ("3 T squared forgotten", "losses.py",
+     "return T**2 * _kl(log_p, log_q)",
+     "return _kl(log_p, log_q)",
+     "losses: the_gradient_does_not_fade_with_the_temperature and forward"),
+    ("3 T squared on one path only", "losses.py",
+     "return T**2 * (beta *",
+     "return (beta *",
+     "losses: the_gradient_does_not_fade_with_the_temperature"),
+    ("3 T instead of T squared", "losses.py",
+     "return T**2 * _kl(log_p, log_q)",
+     "return T * _kl(log_p, log_q)",
+     "losses: at_high_temperature_it_is_logit_matching"),
+    ("3 temperature on the hard labels", "objective.py",
+     "cross_entropy(out.student, labels",
+     "cross_entropy(out.student / 4, labels",
+     "trainer: textbook"),
+    ("3 not continuous in alpha", "step.py",
+     "torch.tensor(objective.weights_at(progress))",
+     "(1 + 0.3 * (len(objective.terms) > 1)) * torch.tensor(objective.weights_at(progress))",
+     "objective: the_loss_is_continuous_as_alpha_goes_to_zero"),
+    ("4 teacher entropy dropped", "losses.py",
+     "expectation(log_a, log_a.masked_fill(ruled_out, 0.0) - ",
+     "expectation(log_a, -",
+     "losses: zero_where_student_equals_teacher"),
+    ("4 mixture nearly zero", "losses.py",
+     "torch.where(gap < 0, below, above)",
+     "(torch.where(gap < 0, below, above) + 1e-7)",
+     "losses: zero_where_student_equals_teacher"),
+    ("5 KL the wrong way round", "losses.py",
+     "return T**2 * _kl(log_p, log_q)",
+     "return T**2 * _kl(log_q, log_p)",
+     "losses: explicit_sum and forward"),
+    ("5 mixture weights swapped", "losses.py",
+     "_kl_to_mixture(log_p, log_q, beta), _kl_to_mixture(log_q, log_p, 1 - beta)",
+     "_kl_to_mixture(log_p, log_q, 1 - beta), _kl_to_mixture(log_q, log_p, beta)",
+     "losses: explicit_sum"),
+    ("5 ends of beta swapped", "losses.py",
+     "if beta == 0 else",
+     "if beta == 1 else",
+     "losses: generalised_jsd_ends_are_the_two_kl"),
+    ("6 log of p plus eps", "softmax.py",
+     "return torch.log_softmax(at_least_float32(logits) / T, dim)",
+     "return torch.log(torch.softmax(at_least_float32(logits) / T, dim) + 1e-8)",
+     "losses: finite_for_huge_logits_that_disagree_completely"),
+    ("6 log of a mixture of probabilities", "losses.py",
+     "    gap = (log_b - log_a)",
+     ("    return expectation(log_a, log_a - (share * log_a.exp() + (1 - share) * log_b.exp()).log())\n"
+      "    gap = (log_b - log_a)"),
+     "losses:"),
+    ("7 differentiable target", "losses.py",
+     "log_softmax(teacher.detach().to(dtype), T)",
+     "log_softmax(teacher.to(dtype), T)",
+     "losses: the_teacher_is_a_constant"),
+    ("7 nan_to_num after the fact", "losses.py",
+     "    gap = (log_b - log_a)",
+     ("    q, p = log_b.exp(), log_a.exp()\n"
+      "    return torch.nan_to_num(p * (p / (share * p + (1 - share) * q)).log()).sum(-1)\n    gap = (log_b - log_a)"),
+     "losses: gradients_are_always_finite_and_values_never_negative"),
+    ("8 masked class in the smoothing", "losses.py",
+     "allowed = log_q > -math.inf",
+     "allowed = torch.ones_like(log_q, dtype=torch.bool)",
+     "losses: deleted"),
+    ("8 zero times infinity", "softmax.py",
+     "values.masked_fill(p == 0, 0.0)",
+     "values",
+     "softmax: a_masked_class_counts_as_deleted_in_the_entropy"),
+    ("9 computed in half precision", "softmax.py",
+     "else x.float()",
+     "else x",
+     "losses: half_precision_in_float32_precision_out"),
+    ("10 teacher compared with itself", "objective.py",
+     "self.divergence(out.student, out.teacher",
+     "self.divergence(out.teacher, out.teacher",
+     "objective: soft_targets_use_the_teacher_and_one_temperature"),
+    ("10 softmax twice", "losses.py",
+     "log_softmax(student.to(dtype), T)",
+     "log_softmax(log_softmax(student.to(dtype), T).exp(), T)",
+     "losses: explicit_sum"),
+    ("10 temperature on one side", "losses.py",
+     "log_softmax(student.to(dtype), T)",
+     "log_softmax(student.to(dtype), 1.0)",
+     "objective: soft_targets_use_the_teacher_and_one_temperature"),
+    ("11 decoupled by log of one minus p", "losses.py",
+     "log_rest = rest.logsumexp(-1, keepdim=True)",
+     "log_rest = (1 - log_prob.masked_fill(~true, -math.inf).exp().sum(-1, keepdim=True)).log()",
+     "losses: finite_for_huge_logits_that_disagree_completely and decoupled"),
+    ("11 others not renormalised", "losses.py",
+     "torch.log_softmax(rest, -1)",
+     "rest",
+     "losses: decoupled_identity"),
+    ("12 masked positions in the mean", "objective.py",
+     'return batch["mask"].bool()',
+     'return torch.ones_like(batch["mask"], dtype=torch.bool)',
+     "objective: masked_and_ignored_positions_count_neither_in_sum_nor_in_number"),
+    ("15 averages of averages", "step.py",
+     "        sums += batch_sums.detach()",
+     ("        scale = scale * counts.clamp_min(1) / objective.counts(batch).clamp_min(1) / len(group)\n"
+      "        sums += batch_sums.detach()"),
+     "objective: a_step_does_not_depend_on_how_it_was_cut"),
+    ("18 teacher in train mode", "teacher.py",
+     "    model.eval()\n",
+     "",
+     "teacher: the_teacher_is_neither_trained_nor_disturbed"),
+    ("18 teacher receives gradients", "teacher.py",
+     "with torch.no_grad():",
+     "with torch.enable_grad():",
+     "teacher: the_teacher_is_neither_trained_nor_disturbed"),
+    ("19 student left in eval mode", "teacher.py",
+     "            module.training = mode",
+     "            pass",
+     "trainer: the_student_trains_in_train_mode_on_every_step"),
+    ("20 hooks outlive the block", "hooks.py",
+     "self._hooks.pop().remove()",
+     "self._hooks.pop()",
+     "hooks: nothing_outlives_the_block"),
+    ("20 activations outlive the block", "hooks.py",
+     "        self._outputs.clear()\n",
+     "",
+     "hooks: nothing_outlives_the_block"),
+    ("20 features kept from step to step", "step.py",
+     "        out = Outputs(",
+     "        self.last = layers\n        out = Outputs(",
+     "hooks: kept_alive"),
+    ("21 the wrapped module's inside is called", "trainer.py",
+     "backward(self._parallel,",
+     "backward(self.net,",
+     "distributed:"),
+    ("21 mean over processes", "step.py",
+     "scale = world * weights",
+     "scale = weights",
+     "distributed:"),
+    ("22 regressors missing from the optimizer", "trainer.py",
+     "for name, p in net.named_parameters() if p.requires_grad",
+     "for name, p in net.model.named_parameters() if p.requires_grad",
+     "trainer: every_trainable_parameter_gets_a_gradient_and_moves"),
+    ("22 regressors missing from the clipping", "trainer.py",
+     "clip_grad_norm_(self.net.",
+     "clip_grad_norm_(self.model.",
+     "trainer: clipping_counts_the_regressors"),
+    ("22 regressors missing from the checkpoint", "checkpoint.py",
+     '"net": trainer.net',
+     '"net": trainer.model',
+     "resume: stopped_at_any_step_and_resumed_it_is_the_same_run and bf16"),
+    ("22 optimizer not checked", "trainer.py",
+     "    if missing:",
+     "    if False:",
+     "trainer: an_optimizer_that_misses_parameters_is_refused"),
+    ("23 cache read in the order of the batches", "teacher.py",
+     "np.asarray(self.logits[index])",
+     "np.asarray(self.logits[: len(index)])",
+     "teacher: cached_rows_follow_their_sample_through_any_shuffle"),
+    ("23 any teacher will do", "teacher.py",
+     "if given is not None and",
+     "if False and",
+     "teacher: a_cache_of_another_teacher_or_other_data_is_refused"),
+    ("23 an old stamp vouches for new logits", "teacher.py",
+     '        path.with_suffix(".json").unlink(missing_ok=True)\n',
+     "",
+     "teacher: a_write_that_stops_halfway_never_vouches_for_a_mixture"),
+    ("24 coupled terms accepted", "trainer.py",
+     "        if coupled and",
+     "        if False and",
+     "trainer: terms_that_couple_samples_are_refused_where_the_batch_is_cut"),
+    ("25 dice not restored", "checkpoint.py",
+     '    torch.set_rng_state(state["torch"])\n',
+     "",
+     "resume: stopped_at_any_step_and_resumed_it_is_the_same_run"),
+    ("25 dice restored once too often", "trainer.py",
+     "if dice is not None and self.batch:",
+     "if dice is not None:",
+     "resume: stopped_at_any_step_and_resumed_it_is_the_same_run and shuffling"),
+    ("25 sampler position lost", "trainer.py",
+     "        for _ in range(self.batch):\n            next(stream)\n",
+     "",
+     "resume: stopped_at_any_step_and_resumed_it_is_the_same_run"),
+    ("25 generator of the sampler lost", "checkpoint.py",
+     'getattr(batches, "sampler", None))',
+     "None)",
+     "resume: stopped_at_any_step_and_resumed_it_is_the_same_run and sampler"),
+    ("25 momentum lost", "checkpoint.py",
+     '"optimizer": trainer.optimizer, ',
+     "",
+     "resume: stopped_at_any_step_and_resumed_it_is_the_same_run and momentum"),
+    ("25 schedule starts anew", "checkpoint.py",
+     '*("step", "epoch", ',
+     '*("epoch", ',
+     "resume: stopped_at_any_step_and_resumed_it_is_the_same_run and bf16"),
+    ("25 checkpoint written in place", "checkpoint.py",
+     'part = path.with_name(f".{path.name}.{os.getpid()}.part")',
+     "part = path",
+     "trainer: a_full_disk_keeps_the_old_checkpoint"),
+    ("26 gradients into a peer's targets", "losses.py",
+     "teacher.detach().to(dtype)",
+     "teacher.to(dtype)",
+     "losses: the_teacher_is_a_constant"),
+    ("26 a live peer's targets carry a graph", "teacher.py",
+     "with torch.no_grad():",
+     "with torch.enable_grad():",
+     "teacher: disturbed"),
+    ("27 item on every step", "trainer.py",
+     "        self.sums += sums\n",
+     "        self.sums += sums\n        self._loss = sums[0].item()\n",
+     "trainer: the_step_never_synchronises"),
+    ("27 the index goes to the device and back", "device.py",
+     'v if k == "index" else moved(v, device)',
+     "moved(v, device)",
+     "trainer: the_step_never_synchronises"),
+    ("27 labels are looked at on the device", "losses.py",
+     "if labels.is_cuda or labels.is_meta:",
+     "if False:",
+     "trainer: the_step_never_synchronises"),
+]  # fmt: skip
+
+
+def patched(folder, file, right, wrong):
+    """A copy of the package in which one string is replaced."""
+    copy = folder / "tinykd"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("classroom", "__pycache__"))
+    source = (copy / file).read_text()
+    if right not in source:
+        raise SystemExit(f"{file} no longer has {right!r}: bring tests/seen_to_fail.py up to date")
+    (copy / file).write_text(source.replace(right, wrong))
+
+
+def outcome(folder, tests, log):
+    """Exit status of pytest over `tests` with the tinykd in `folder`, run in a forked child."""
+    pid = os.fork()
+    if pid == 0:
+        import pytest
+
+        with log.open("w") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+        sys.path.insert(0, str(folder))
+        os.environ["PYTHONPATH"] = str(folder)
+        file, _, names = tests.partition(":")
+        where = [str(HERE / f"test_{file}.py"), "-k", names.strip()]
+        options = ["-q", "-x", "-p", "no:cacheprovider", "--rootdir", str(HERE.parent), "--tb=line"]
+        os._exit(int(pytest.main([*options, *where])))
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def main(wanted):
+    import hypothesis.strategies  # noqa: F401
+    import pytest  # noqa: F401
+    import torch  # before forking: children inherit what took seconds to import
+    import torch.nn.parallel
+    import torch.utils.data
+
+    torch.set_num_threads(1)
+    weight = torch.zeros(1, requires_grad=True)
+    torch.optim.SGD([weight], 0.1).step()  # imports half of torch
+    survivors, start = [], time.perf_counter()
+    bugs = [bug for bug in BUGS if wanted in bug[0]]
+    for name, file, right, wrong, tests in bugs:
+        with tempfile.TemporaryDirectory() as folder:
+            patched(Path(folder), file, right, wrong)
+            log = Path(folder) / "log"
+            began = time.perf_counter()
+            status = outcome(Path(folder), tests, log)
+            words = log.read_text()
+        seen = status == 1
+        print(f"{'seen' if seen else 'NOT SEEN':8}  {name}  ({tests})  {time.perf_counter() - began:.1f} s", flush=True)
+        if not seen:
+            survivors.append(name)
+            print(words)
+    seconds = time.perf_counter() - start
+    print(f"{len(bugs) - len(survivors)} of {len(bugs)} bugs seen, {seconds:.0f} s")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main("".join(sys.argv[1:2])))
