@@ -25,14 +25,20 @@ from tinykd.checkpoint import atomic
 
 RESULTS = Path(__file__).resolve().parents[1] / "datasets" / "results"
 SETTINGS = {
-    "optimizer": "SGD, Nesterov momentum 0.9, linear warm-up over 5%, then cosine to 0",
-    "batch": 512,
+    "schedule": "linear warm-up over 5% of the steps, then cosine to 0",
     "precision": "bf16",
-    "teacher": {"epochs": 160, "lr": 0.15, "dropout": 0.25, "max_norm": 3.0, "jitter": 2},
-    "student": {"epochs": 60, "lr": 0.05, "T": 20, "soft": 0.9, "hard": 0.1},
-    "baseline": {"epochs": 60, "lr": 0.05},
-    "sweep": {"epochs": 30, "lr": 0.05, "soft": 0.9, "hard": 0.1},
-    "sweep_widths": {"300": [1, 2.5, 4, 8, 12, 20, 40], "30": [1, 2.5, 4, 8, 20]},
+    "teacher": {
+        **{"optimizer": "SGD", "lr": 0.15, "batch": 512, "epochs": 160},
+        **{"dropout": 0.25, "max_norm": 3.0, "jitter": 2},
+    },
+    "student": {"optimizer": "Adam", "lr": 2e-3, "batch": 128, "epochs": 40, "T": 20},
+    "sweep": {"optimizer": "Adam", "lr": 2e-3, "batch": 128, "epochs": 20},
+    "weights": {"soft": 0.9, "hard": 0.1},
+    "temperatures": {"300": [1, 2.5, 4, 8, 12, 20, 40], "30": [1, 2.5, 4, 8, 20]},
+}
+OPTIMIZERS = {
+    "SGD": lambda ps, lr: torch.optim.SGD(ps, lr, momentum=0.9, nesterov=True, fused=True),
+    "Adam": lambda ps, lr: torch.optim.Adam(ps, lr, fused=True),
 }
 
 
@@ -62,7 +68,7 @@ class Lab:
         torch.manual_seed(1000 + seed)
         augment = (lambda x: tinykd.jitter(x, how["jitter"], subpixel=True)) if how.get("jitter") else None
         batches = Batches(
-            self.images[keep], self.labels[keep], SETTINGS["batch"], augment=augment, seed=seed
+            self.images[keep], self.labels[keep], how["batch"], augment=augment, seed=seed
         )
         limit = how.get("max_norm")
         constraint = [lambda trainer: tinykd.max_norm(trainer.model, limit)] if limit else []
@@ -71,7 +77,7 @@ class Lab:
             model,
             objective,
             teacher,
-            lambda ps: torch.optim.SGD(ps, how["lr"], momentum=0.9, nesterov=True, fused=True),
+            lambda ps: OPTIMIZERS[how["optimizer"]](ps, how["lr"]),
             schedule=warm_cosine,
             precision=SETTINGS["precision"],
             callbacks=constraint,
@@ -141,10 +147,10 @@ def student(lab: Lab, teacher: MLP | None, keep: Tensor, name: str, how: dict, *
     model = MLP(784, key["width"], key["width"], 10)
     objective, source = HardLabels(), None
     if teacher is not None:
-        objective = how["soft"] * SoftTargets(T=key["T"]) + how["hard"] * HardLabels()
+        weight = SETTINGS["weights"]
+        objective = weight["soft"] * SoftTargets(T=key["T"]) + weight["hard"] * HardLabels()
         source = CachedTeacher.write(lab.work / f"{name}-targets", teacher, lab.images[keep])
-    training = {"seed": key["seed"], "lr": how["lr"], "epochs": how["epochs"]}
-    seconds = lab.train(model, objective, keep, name, teacher=source, **training)
+    seconds = lab.train(model, objective, keep, name, source, seed=key["seed"], **how)
     if "classes" in key:
         key["bias"] = best_bias(model, lab.images, lab.labels, key["classes"])
     lab.record(model, seconds, **key)
@@ -159,7 +165,7 @@ def main() -> None:
     args = parser.parse_args()
     full = tinykd.scale() == "full"
     lab = Lab(args.out or (RESULTS if full else args.work / "results"), args.work, full)
-    how, base = SETTINGS["student"], SETTINGS["baseline"]
+    how, sweep = SETTINGS["student"], SETTINGS["sweep"]
     everything = torch.ones(len(lab.labels), dtype=torch.bool)
     no_three, sevens_eights = lab.labels != 3, (lab.labels == 7) | (lab.labels == 8)
     for seed in range(args.seeds):
@@ -167,7 +173,7 @@ def main() -> None:
         if args.teachers:
             continue
         one = {"seed": seed, "width": 800}
-        student(lab, None, everything, f"baseline-{seed}", base, experiment="baseline", **one)
+        student(lab, None, everything, f"baseline-{seed}", how, experiment="baseline", **one)
         one["T"] = how["T"]
         for name, keep, more in (
             ("distilled", everything, {}),
@@ -175,12 +181,11 @@ def main() -> None:
             ("sevens_eights", sevens_eights, {"classes": [7, 8]}),
         ):
             student(lab, teacher, keep, f"{name}-{seed}", how, experiment=name, **one, **more)
-        for width, temperatures in SETTINGS["sweep_widths"].items():
+        for width, temperatures in SETTINGS["temperatures"].items():
             key = {"experiment": "sweep", "seed": seed, "width": int(width)}
-            hard = SETTINGS["sweep"]
-            student(lab, None, everything, f"hard-{width}-{seed}", hard, T=None, **key)
+            student(lab, None, everything, f"hard-{width}-{seed}", sweep, T=None, **key)
             for T in temperatures:
-                student(lab, teacher, everything, f"sweep-{width}-{T}-{seed}", hard, T=T, **key)
+                student(lab, teacher, everything, f"sweep-{width}-{T}-{seed}", sweep, T=T, **key)
     print(f"{len(lab.runs)} runs in {lab.file}")
 
 

@@ -353,13 +353,14 @@ plt.show()
 # the teacher's answers are worth more than the labels they replace, and softness alone explains only part of it. Where does the rest
 # come from? The teacher has seen 60,000 digits. Through its answers on 3,000 of them, the student hears about the other 57,000.
 #
-# That also tells you when it will *not* help. We tried (each row: the same student and settings but for one thing, 5 seeds, a teacher with 187 errors):
+# That also tells you when it will *not* help. We tried (settings as above but for what each row names, 5 seeds, a
+# teacher with 187 errors):
 #
 # | what we changed | labels | teacher |
 # |---|---|---|
 # | the teacher too saw only those 3,000 digits: it has little to add | 720 ± 35 | 717 ± 35 |
 # | the student gets all 60,000 digits, 4 epochs: labels are not scarce | **239 ± 7** | 293 ± 20 (3 seeds) |
-# | a student with 30 units, T = 20: a gain, but the intervals touch | 851 ± 25 | 797 ± 91 |
+# | a student with 30 units, and T = 20: perhaps a gain, but the intervals overlap | 851 ± 25 | 797 ± 91 |
 # | T = 2: better than labels, no better than smoothed ones (587 ± 10) | 720 ± 35 | 604 ± 45 |
 #
 # The second row is not a misprint: with plenty of labels and little time this student did *worse* with the teacher alone. To know which case you
