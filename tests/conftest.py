@@ -44,7 +44,7 @@ def script(child_env: dict[str, str]) -> Callable[..., list[str]]:
         name: str, *args: object, launcher: tuple[str, ...] = ()
     ) -> subprocess.CompletedProcess:
         command = [sys.executable, *launcher, str(SCRIPTS / name), *map(str, args)]
-        done = subprocess.run(command, env=child_env, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, env=child_env, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stdout + done.stderr
         return done
 
