@@ -36,7 +36,7 @@
 #
 # A notebook is made of **cells**. Click on one and press **Shift+Enter**: it runs, and the next one is selected. Start with the grey cell
 # below, and go on from top to bottom; cells use what earlier cells have made. If things get tangled, choose
-# *Kernel → Restart Kernel and Run All Cells…*: every cell without an answer of yours runs as well, except for the checks.
+# *Kernel → Restart Kernel…* and run the cells again from the top. (*Run All Cells* works too, but stops at the first check that does not pass.)
 #
 # Some cells hold a function with a line `# YOUR CODE` and a line `raise NotImplementedError(...)`. Those are **exercises**: replace the
 # `raise` line with your own. The cells after it are **checks**, each worth a point or two.
@@ -479,7 +479,7 @@ plt.show()
 #
 # 1. Read the check's words again; they were written for wrong answers like yours. Then unfold the hints.
 # 2. Print: shapes first (`z.shape`), then a small example you can do by hand.
-# 3. *Kernel → Restart Kernel and Run All Cells…*: a name from an hour ago may still be around. If a cell never ends: *Kernel → Interrupt*.
+# 3. *Kernel → Restart Kernel…* and run from the top: a name from an hour ago may still be around. If a cell never ends: *Kernel → Interrupt*.
 # 4. `solutions/` holds every lesson solved and run. Looking is allowed. Look, close it, and write it yourself.
 #
 # ## The walk

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from tinykd import Capture, HardLabels, Hint, Trainer
+from tinykd import MLP, Capture, HardLabels, Hint, Trainer
 
 
 def net():
@@ -111,3 +111,8 @@ def test_an_unknown_layer_names_the_nearest():
         Capture(net(), ["2.1"])
     with Capture(net(), ["1"]) as acts, pytest.raises(KeyError, match="'0' is not captured"):
         acts["0"]
+
+
+def test_a_bare_string_is_refused():
+    with pytest.raises(TypeError, match=r"\['layers.0'\]"):
+        Capture(MLP(4, 8, 3), "layers.0")

@@ -3,6 +3,7 @@
 import os
 
 from .data import Batches, jitter, load_mnist
+from .history import NonFiniteLoss
 from .hooks import Capture
 from .losses import cross_entropy, decoupled_kl, forward_kl, jsd, reverse_kl
 from .metrics import accuracy, agreement, mean_interval, predict
@@ -11,7 +12,7 @@ from .objective import HardLabels, Hint, Objective, SoftTargets, Term
 from .schedules import cosine, linear, steps
 from .softmax import entropy, log_softmax, softmax
 from .teacher import CachedTeacher
-from .trainer import NonFiniteLoss, Trainer
+from .trainer import Trainer
 
 __version__ = "0.1.0"
 

@@ -47,7 +47,7 @@ def load(path: Path) -> dict[str, Any]:
 # What a run is made of, beside everything that has a state_dict.
 COUNTERS = (
     *("step", "epoch", "batch", "batches_per_epoch"),
-    *("history", "watched", "sums", "counts", "epoch_start"),
+    *("history", "watched", "epoch_start"),
 )
 
 
@@ -71,19 +71,23 @@ def load_run(path: Path, trainer: Any) -> dict[str, Any] | None:
             f"{path} was made with {state['batches_per_epoch']} batches an epoch, this run has "
             f"{trainer.batches_per_epoch}: resume with the same data and batch size"
         )
-    for name, part in _parts(trainer).items():
+    parts = _parts(trainer)
+    if parts.keys() != state["parts"].keys():
+        raise ValueError(
+            f"{path} holds the state of {list(state['parts'])}, this run {list(parts)}"
+        )
+    for name, part in parts.items():
         part.load_state_dict(state["parts"][name])
     for name in COUNTERS:
-        value = state[name]
-        moved = value.to(trainer.device) if isinstance(value, torch.Tensor) else value
-        setattr(trainer, name, moved)
+        setattr(trainer, name, state[name])
     return state["dice"]
 
 
 def _parts(trainer: Any) -> dict[str, Any]:
-    """Student and regressors, optimizer, and the callbacks that have a state."""
+    """Student and regressors, optimizer, losses, and the callbacks that have a state."""
     callbacks = {f"callback{i}": callback for i, callback in enumerate(trainer.callbacks)}
-    parts = {"net": trainer.net, "optimizer": trainer.optimizer, **callbacks}
+    own = {"net": trainer.net, "optimizer": trainer.optimizer, "losses": trainer.losses}
+    parts = {**own, **callbacks}
     return {name: part for name, part in parts.items() if hasattr(part, "state_dict")}
 
 

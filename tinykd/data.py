@@ -142,7 +142,8 @@ class Batches:
     """Batches of a data set held in memory; iterate again for the next epoch.
 
     Yields {"inputs": (b, ...), "labels": (b, ...), "index": (b,)}; `index` numbers the samples in
-    the data set. The order depends on (seed, epoch) alone, so that a killed run can go on in it:
+    the data set, and "augmented": True is added where `augment` changed the inputs. The order
+    depends on (seed, epoch) alone, so that a killed run can go on in it:
     `set_epoch(e)` makes the next pass the one of epoch e, and each pass moves on to the next epoch.
 
     Under torch.distributed `size` counts the samples of all ranks together, and each rank gets its
@@ -189,7 +190,7 @@ class Batches:
         """Make the next pass the one of `epoch`, counted from 0."""
         self.epoch = epoch
 
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+    def __iter__(self) -> Iterator[dict[str, Any]]:
         order = torch.arange(len(self.inputs))
         if self.shuffle:
             # A sequence as a seed: (seed, epoch) pairs never collide, as seed + epoch would.
@@ -211,7 +212,7 @@ class Batches:
         return [batch.tensor_split(ranks)[rank] for batch in batches]
 
     def _batch(self, index: Tensor) -> dict[str, Tensor]:
-        inputs = self.inputs[index]
-        if self.augment is not None:
-            inputs = self.augment(inputs)
-        return {"inputs": inputs, "labels": self.labels[index], "index": index}
+        batch: dict[str, Any] = {"labels": self.labels[index], "index": index}
+        if self.augment is None:
+            return {"inputs": self.inputs[index], **batch}
+        return {"inputs": self.augment(self.inputs[index]), **batch, "augmented": True}

@@ -16,11 +16,13 @@ class Capture:
 
     A layer that runs several times leaves its last output; one that returns a tuple leaves the
     first entry. When the block ends every hook is removed and every activation let go, also after
-    an error. Raises KeyError for an unknown layer (naming the nearest ones) and for a layer that
-    has not run yet.
+    an error. Raises TypeError for a bare string, KeyError for an unknown layer (naming the nearest
+    ones) and for a layer that has not run yet.
     """
 
     def __init__(self, model: nn.Module, names: Iterable[str]) -> None:
+        if isinstance(names, str):
+            raise TypeError(f"layer names come as a list: Capture(model, [{names!r}])")
         modules = dict(model.named_modules())
         self.layers = {name: modules.get(name) for name in names}
         for name, layer in self.layers.items():

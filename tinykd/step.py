@@ -66,3 +66,21 @@ def backward(
     if world > 1:
         dist.all_reduce(sums)
     return sums, counts
+
+
+def make_optimizer(optimizer: Any, net: nn.Module) -> torch.optim.Optimizer:
+    """An optimizer over all that is trainable: an instance, a factory, or None for AdamW.
+
+    Raises ValueError if it misses a trainable parameter of the student or of a regressor.
+    """
+    trainable = {name: p for name, p in net.named_parameters() if p.requires_grad}
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        optimizer = (optimizer or torch.optim.AdamW)(trainable.values())
+    covered = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    missing = [name for name, p in trainable.items() if id(p) not in covered]
+    if missing:
+        raise ValueError(
+            f"the optimizer does not hold {missing}: pass a factory and use all it is given "
+            "(lambda ps: SGD(ps, 0.1)), regressors too, or freeze them with requires_grad_(False)"
+        )
+    return optimizer

@@ -98,6 +98,11 @@ class CachedTeacher:
         """The rows of this batch, shape (B, ...). Keeps no activations."""
         if layers:
             raise ValueError(f"a cached teacher has logits only, but terms ask for layers {layers}")
+        if batch.get("augmented"):
+            raise ValueError(
+                "the cached logits are for the inputs as they are, but this batch was augmented: "
+                "leave `augment` out, or ask the teacher itself, Trainer(..., teacher=model)"
+            )
         if "index" not in batch:
             raise ValueError('a cached teacher needs batches with an "index" (see tinykd.Batches)')
         index = batch["index"].cpu().numpy()

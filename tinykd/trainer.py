@@ -20,25 +20,13 @@ from torch.nn.parallel import DistributedDataParallel
 
 from . import checkpoint as files
 from .device import best_device, is_first_process, join_process_group, moved, to_device
+from .history import LOOK_EVERY, EpochLosses
 from .metrics import evaluate
 from .objective import Objective, Term, as_objective
 from .progress import Interruptible, bar
 from .schedules import Schedule, at
-from .step import Step, backward
+from .step import Step, backward, make_optimizer
 from .teacher import as_teacher, frozen
-
-LOOK_EVERY = 50  # steps between two looks at the loss on an accelerator: each look waits for it
-
-
-class NonFiniteLoss(ArithmeticError):
-    """A term became NaN or infinite. Attributes: term, step, epoch, batch (within the epoch)."""
-
-    def __init__(self, term: str, value: float, step: int, epoch: int, batch: int) -> None:
-        super().__init__(
-            f"{term} is {value} at step {step} (epoch {epoch}, batch {batch}). No checkpoint was "
-            "written since; look at that batch, lower the learning rate, or clip (clip=1.0)"
-        )
-        self.term, self.step, self.epoch, self.batch = term, step, epoch, batch
 
 
 class Trainer:
@@ -96,7 +84,7 @@ class Trainer:
         if self.teacher is not None:
             self.teacher.to(self.device)
         self.net = Step(model, self.objective, self._autocast).to(self.device)
-        self.optimizer = _optimizer(optimizer, self.net)
+        self.optimizer = make_optimizer(optimizer, self.net)
         self.base_lrs = [float(group["lr"]) for group in self.optimizer.param_groups]
         self.world = join_process_group(self.device)
         coupled = [type(term).__name__ for term in self.objective.terms if term.couples_samples]
@@ -131,7 +119,7 @@ class Trainer:
         self.step, self.epoch, self.batch = 0, 0, 0  # batch: how many of this epoch are used up
         self.history: list[dict[str, float]] = []
         self.watched: list[float] = []  # the first validation value of every epoch
-        self._forget_epoch()
+        self.losses = EpochLosses(self.objective.names(), self.device)
         self.epoch_start, dice = files.source_state(batches), None
         if resume:
             if self.checkpoint is None:
@@ -167,16 +155,15 @@ class Trainer:
         if dice is not None and self.batch:  # at batch 0 they were noted before iter() drew
             files.set_rng_state(dice)
         self._started = time.perf_counter()
-        label, note, visible = f"epoch {self.epoch + 1}/{self.epochs}", "", self.show_progress
-        with bar(
-            label, self.batches_per_epoch, self.batch, visible and is_first_process()
-        ) as advance:
+        label = f"epoch {self.epoch + 1}/{self.epochs}"
+        visible = self.show_progress and is_first_process()
+        with bar(label, self.batches_per_epoch, self.batch, visible) as advance:
             while group := list(itertools.islice(stream, self.accumulate)):
                 self._update([to_device(batch, self.device) for batch in group])
-                if self.device.type == "cpu" or self.step % LOOK_EVERY == 0:
-                    note = f"loss {self._look():.4f}"
-                advance(len(group), note)
-                self._at_step_boundary()
+                advance(len(group), f"loss {self.losses.latest:.4f}")
+                self._stop_if_asked()
+                if self.checkpoint_every and self.step % self.checkpoint_every == 0:
+                    self._save()
         if self.batch == 0:
             raise ValueError("batches is empty: there is nothing to train on")
 
@@ -187,16 +174,12 @@ class Trainer:
             param_group["lr"] = lr * at(self.schedule, progress)
         self.optimizer.zero_grad(set_to_none=True)
         sums, counts = backward(self._parallel, self.objective, group, self._targets, progress)
-        self._unseen.append((self.step, self.batch, sums / counts.clamp_min(1)))
-        if (
-            self.device.type == "cpu"
-        ):  # looking costs nothing here: stop before the weights are hurt
-            self._look()
+        self.losses.add(self.step, self.batch, sums, counts)
+        if self.device.type == "cpu" or (self.step + 1) % LOOK_EVERY == 0:
+            self._look()  # free on the CPU: there a NaN stops the run before it hurts the weights
         if self.clip is not None:
             nn.utils.clip_grad_norm_(self.net.parameters(), self.clip)
         self.optimizer.step()
-        self.sums += sums
-        self.counts += counts
         self.step, self.batch = self.step + 1, self.batch + len(group)
         for callback in self.callbacks:
             callback(self)
@@ -213,22 +196,8 @@ class Trainer:
             self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"
         )
 
-    def _look(self) -> float:
-        """Fetch the losses since the last look; returns the newest, raises NonFiniteLoss."""
-        names, weights = self.objective.names(), self.objective.weights_at(self.progress())
-        for step, batch, means in self._unseen:
-            values = means.tolist()
-            for name, value in zip(names, values, strict=True):
-                if not math.isfinite(value):
-                    raise NonFiniteLoss(name, value, step, self.epoch, batch)
-            self._loss = sum(w * value for w, value in zip(weights, values, strict=True))
-        self._unseen.clear()
-        return self._loss
-
-    def _at_step_boundary(self) -> None:
-        self._stop_if_asked()
-        if self.checkpoint_every and self.step % self.checkpoint_every == 0:
-            self._save()
+    def _look(self) -> None:
+        self.losses.look(self.objective.weights_at(self.progress()), self.epoch)
 
     def _stop_if_asked(self) -> None:
         if self._interrupt.asked:
@@ -242,18 +211,15 @@ class Trainer:
 
     def _end_epoch(self, batches: Iterable, validate: Any) -> None:
         self._look()
-        means = (self.sums / self.counts.clamp_min(1)).tolist()
-        weights = self.objective.weights_at(self.progress())
         record: dict[str, float] = {"epoch": self.epoch + 1, "step": self.step}
-        record |= {"loss": sum(w * m for w, m in zip(weights, means, strict=True))}
-        record |= dict(zip(self.objective.names(), means, strict=True))
+        record |= self.losses.record(self.objective.weights_at(self.progress()))
         record |= {"lr": self.optimizer.param_groups[0]["lr"]}
         record |= {"seconds": time.perf_counter() - self._started}
         validation = self._validate(validate)
         self.watched += list(validation.values())[:1]
         self.history.append(record | validation)
         self.epoch, self.batch = self.epoch + 1, 0
-        self._forget_epoch()
+        self.losses = EpochLosses(self.objective.names(), self.device)
         self.epoch_start = files.source_state(batches)
         if self.checkpoint is not None:
             self._save()
@@ -268,12 +234,6 @@ class Trainer:
         named = result.items() if hasattr(result, "items") else [("validate", result)]
         return {name: float(value) for name, value in named}
 
-    def _forget_epoch(self) -> None:
-        self.sums = torch.zeros(len(self.objective.terms), device=self.device)
-        self.counts = torch.zeros_like(self.sums)
-        self._unseen: list[tuple[int, int, Tensor]] = []
-        self._loss = math.nan
-
     def _save(self) -> None:
         self._look()
         if is_first_process():
@@ -286,20 +246,6 @@ def _length(batches: Any) -> int | None:
         return len(batches)
     except TypeError:  # a DataLoader over a stream has a __len__ that raises
         return None
-
-
-def _optimizer(optimizer: Any, net: nn.Module) -> torch.optim.Optimizer:
-    trainable = {name: p for name, p in net.named_parameters() if p.requires_grad}
-    if not isinstance(optimizer, torch.optim.Optimizer):
-        optimizer = (optimizer or torch.optim.AdamW)(trainable.values())
-    covered = {id(p) for group in optimizer.param_groups for p in group["params"]}
-    missing = [name for name, p in trainable.items() if id(p) not in covered]
-    if missing:
-        raise ValueError(
-            f"the optimizer does not hold {missing}: pass a factory and use all it is given "
-            "(lambda ps: SGD(ps, 0.1)), regressors too, or freeze them with requires_grad_(False)"
-        )
-    return optimizer
 
 
 def _stalled(watched: list[float], patience: int | None) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 
 from .lesson import Lesson, read_lesson, stub
 
+WALL = 12  # wall-clock seconds a variant may take for each CPU second a cell may
 REFERENCE, RESCALED, UNTOUCHED = "reference", "reference at TINYKD_SCALE=default", "untouched"
 
 
@@ -59,7 +60,7 @@ def _forked(
         finally:
             os._exit(0)  # never the parent's exit handlers
     os.close(writing)
-    data, deadline = b"", time.monotonic() + 4 * limit  # for what ignores its alarm
+    data, deadline = b"", time.monotonic() + WALL * limit  # for what sleeps or ignores its alarm
     while select.select([reading], [], [], max(0.0, deadline - time.monotonic()))[0]:
         if not (chunk := os.read(reading, 1 << 16)):
             break
@@ -70,7 +71,7 @@ def _forked(
     try:
         return json.loads(data)
     except ValueError:  # killed, or died: every check is lost
-        return {"answer cells": {"all": f"no result within {4 * limit:g} s"}}
+        return {"answer cells": {"all": f"no result within {WALL * limit:g} s"}}
 
 
 def _too_long(*_: Any) -> None:
@@ -81,11 +82,11 @@ def _run(
     lesson: Lesson, space: dict[str, Any], answers: dict[str, str], limit: float
 ) -> dict[str, Any]:
     result: dict[str, Any] = {"answer cells": {}}
-    signal.signal(signal.SIGALRM, _too_long)
+    signal.signal(signal.SIGPROF, _too_long)
     for cell in lesson.all("answer", "check", "hidden"):
         recorded = space["check"].recorded
         recorded.clear()
-        signal.setitimer(signal.ITIMER_REAL, limit)
+        signal.setitimer(signal.ITIMER_PROF, limit)  # CPU time: a busy machine is no mistake
         try:
             source = answers.get(cell.name, cell.source)
             exec(compile(source, f"<{cell.name}>", "exec"), space)
@@ -103,6 +104,7 @@ def _run(
                 "error": f"the cell must call check({cell.name!r}, ...) once; it recorded {names}"
             }
             result[cell.name] = {"value": recorded[0][1]} if right else wrong
+    signal.setitimer(signal.ITIMER_PROF, 0)
     return result
 
 
