@@ -61,7 +61,8 @@ class Checks:
         entry = expected["checks"][name]
         if reason := compare(value, entry["value"], entry["rtol"], entry["atol"]):
             hint = matching_hint(name, value, expected["mutants"], entry) or entry["hint"]
-            raise CheckFailed(f"{name}: not yet. What is wrong: {reason}.\n  Hint: {hint}")
+            end = "" if reason.endswith("?") else "."
+            raise CheckFailed(f"{name}: not yet. What is wrong: {reason}{end}\n  Hint: {hint}")
         self._passed.add(name)
         _publish(f"passed: {name}", name, value)
 

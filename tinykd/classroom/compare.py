@@ -76,7 +76,9 @@ def compare(got: Any, want: Any, rtol: float = RTOL, atol: float = ATOL) -> str 
     wanted, found = _array(want), _array(got)
     if wanted is not None:
         if found is None:
-            return f"{_name(got)} where {_name(want)} is expected"
+            empty = isinstance(got, list) and None in got
+            why = "some of its items are None: does your function return its result?"
+            return why if empty else f"{_name(got)} where {_name(want)} is expected"
         return _compare_arrays(found, wanted, rtol, atol)
     if isinstance(want, list):
         if not isinstance(got, list) or len(got) != len(want):

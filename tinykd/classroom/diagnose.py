@@ -36,11 +36,15 @@ def diagnose(got: np.ndarray, want: np.ndarray, rtol: float, atol: float) -> str
     place = tuple(np.argwhere(wrong)[0])
     side = "large" if got[place] > want[place] else "small"
     if got.ndim == 0:
-        return f"{got[place]:.6g} is too {side}"
+        return f"{_number(got[place])} is too {side}"
     return (
         f"{wrong.sum()} of {got.size} values are wrong; the first, at {[int(i) for i in place]}, "
-        f"is {got[place]:.6g}: too {side}"
+        f"is {_number(got[place])}: too {side}"
     )
+
+
+def _number(x: float) -> str:
+    return f"{x:,.0f}" if float(x).is_integer() and abs(x) < 1e15 else f"{x:.6g}"
 
 
 def _factor(got: np.ndarray, want: np.ndarray, scale: float) -> float | None:
