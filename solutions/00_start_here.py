@@ -102,7 +102,8 @@ print(f"lessons run at TINYKD_SCALE={tinykd.scale()}")
 # $(784 \cdot 30 + 30) + (30 \cdot 10 + 10) = 23{,}860$ parameters. Now the same for any number of layers.
 #
 # **Try this first:** run the next three cells before you write anything. The answer cell runs; the checks fail with
-# `NotImplementedError: count_parameters: write your code here`. That is the empty exercise talking, and nothing is broken.
+# `NotImplementedError: count_parameters: write your code here`. That is the empty exercise talking, and nothing is broken: of the red lines
+# only the last one matters.
 #
 # When your code runs and is wrong, a check tells you what is wrong with your numbers ("every value is 2 times too large"), and what
 # the likely mistake is. When it is right you read `passed: count_parameters.paper`. You can run a check as often as you like: nothing is counted.
@@ -280,8 +281,10 @@ def count_errors(logits, labels):
 # course:
 #
 # ```
-# tinykd check lessons/00_start_here.ipynb
+# .venv/bin/tinykd check lessons/00_start_here.ipynb
 # ```
+#
+# (On Windows `.venv\Scripts\tinykd`; in a conda environment just `tinykd`.)
 #
 # It takes your answers out of the notebook, runs all checks on them, prints your points exercise by exercise, and a hint for every point
 # lost. Save the notebook (Ctrl+S) before you do.
@@ -353,8 +356,8 @@ plt.show()
 # the teacher's answers are worth more than the labels they replace, and softness alone explains only part of it. Where does the rest
 # come from? The teacher has seen 60,000 digits. Through its answers on 3,000 of them, the student hears about the other 57,000.
 #
-# That also tells you when it will *not* help. We tried (settings as above but for what each row names, 5 seeds, a
-# teacher with 187 errors):
+# That also tells you when it will *not* help. We tried, in an earlier run with other seeds and a teacher with 187 errors (so
+# the labels that gave 738 above gave 720 there), everything else as above but for what each row names, 5 seeds:
 #
 # | what we changed | labels | teacher |
 # |---|---|---|
@@ -369,7 +372,7 @@ plt.show()
 #
 # ## Why does it help? Make a soft label by hand
 #
-# A label is one name. But ask twenty people what this scrawl is, and 13 say 2, 5 say 3, 2 say 7. The shares of the votes are a
+# A label is one name. But ask twenty people what a scrawl is, and 13 say 2, 5 say 3, 2 say 7. The shares of the votes are a
 # **soft label**:
 #
 # $$p_c = \frac{\text{votes for } c}{\text{all votes}}, \qquad p = (0,\ 0,\ 0.65,\ 0.25,\ 0,\ 0,\ 0,\ 0.1,\ 0,\ 0)$$
@@ -503,4 +506,4 @@ plt.show()
 # - Peterson, Battleday, Griffiths, Russakovsky 2019, *Human uncertainty makes classification more robust*, arXiv 1908.07086. Soft labels from people's votes.
 # - Müller, Kornblith, Hinton 2019, *When Does Label Smoothing Help?*, arXiv 1906.02629.
 #
-# Now grade yourself, `tinykd check lessons/00_start_here.ipynb`, and open lesson 01.
+# Now grade yourself, `.venv/bin/tinykd check lessons/00_start_here.ipynb`, and open lesson 01.

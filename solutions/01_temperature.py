@@ -219,7 +219,7 @@ def softmax(z, T=1.0, axis=-1):
 
 # %% [markdown]
 # Now look through it. The same two digits, the same logits, five temperatures. At $T=1$ there is one bar: all that a label could
-# have told us anyway. As $T$ rises the second choice appears, then the third. At $T=20$ all bars are nearly level, though still in
+# have told us anyway. As $T$ rises the second choice appears, then the third. At $T=20$ the bars have come close, though still in
 # the same order. How much of this a student can use depends on the student: lesson 03 measures it.
 
 # %% role="show" name="fig-temperatures"
@@ -934,4 +934,4 @@ for name, way in ways.items():
 #   probabilities.
 # - Blanchard, Higham, Higham 2021, *Accurately computing the log-sum-exp and softmax functions* (IMA Journal of Numerical Analysis), arXiv 1909.03469.
 #
-# Check your notebook with `tinykd check lessons/01_temperature.ipynb`. Then go on to lesson 02, the distillation loss.
+# Check your notebook with `.venv/bin/tinykd check lessons/01_temperature.ipynb`. Then go on to lesson 02, the distillation loss.

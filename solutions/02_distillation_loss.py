@@ -137,7 +137,7 @@ plt.show()
 #
 # A rule for this whole course: **a loss gives one number per position.** Logits have shape `(..., C)`; the `C` classes are *summed* by
 # the formula, and whatever stands in front of them (images of a batch, tokens of a sentence) stays. Averaging over positions comes
-# later, once, in plain sight. Most bugs you will meet at the end of this lesson come from an average that nobody looked at.
+# later, once, in plain sight. One of the bugs at the end of this lesson, and many in published code, come from an average that nobody looked at.
 #
 # ### Exercise 1: cross-entropy
 # Start from `log_softmax(logits)` of lesson 01, not from the logarithm of `softmax`: at logits of ±200 a probability is 0 to the
@@ -275,7 +275,7 @@ def cross_entropy(logits, labels):
 
 # %% role="show" name="gradient-size"
 torch.manual_seed(1)
-novice = MLP(784, 100, 100, 10)  # a student that has not learnt anything yet
+novice = MLP(784, 100, 100, 10)  # a student that has not learned anything yet
 novice_logits = predict(novice, test_images[:1000])  # (1000, 10)
 
 
@@ -571,7 +571,7 @@ def soft_gradient(student, teacher, T=1.0):
 # $$\lim_{T\to\infty} T^2\,\mathrm{KL}(p\|q) = \frac{1}{2C}\sum_i \big[(z_i - \bar z) - (v_i - \bar v)\big]^2 .$$
 #
 # (A bar is the mean over the classes of one position. Softmax does not notice a constant added to all logits, so the limit cannot either: centring
-# removes it.) Before Hinton's paper, Bucilă, Caruana and Niculescu-Mizil compressed models by exactly this, matching logits. Distillation *is* that method, with a knob:
+# removes it.) Before Hinton's paper, Buciluă, Caruana and Niculescu-Mizil compressed models by exactly this, matching logits. Distillation *is* that method, with a knob:
 # at a low $T$ it cares about the classes the teacher holds possible, at a high $T$ about all logits alike, down to the most hopeless class. How high is high?
 
 
@@ -1001,19 +1001,21 @@ for axes, (kind, column, label) in zip(grid, panels, strict=True):
         )
     reference = tinykd.mean_interval([result[column] for result in results[kind, "correct"]])[0]
     axes.axvline(reference, color="black", linestyle=":", linewidth=1)
-    axes.set(title=kind, xlabel=label)
+    axes.set(title=f"{kind}: {label}", xlabel=label)
     axes.spines[["top", "right"]].set_visible(False)
 grid[0].set_yticks(range(len(contestants)), list(contestants))
 grid[0].invert_yaxis()
 plt.show()
 print(f"bars: mean of {seeds} seeds; whiskers: 95% interval; dots: seeds; dotted: the correct loss")
+heads = [f"{kind} {unit}" for kind in optimizers for unit in ("error, %", "nats")]
+print(" " * 28 + "".join(f"{head:>15}" for head in heads))
 for name in contestants:
     cells = [
         tinykd.mean_interval(column)
         for kind in optimizers
         for column in zip(*results[kind, name], strict=True)
     ]
-    print(f"{name:28s}" + "".join(f"{mean:9.2f} ± {half:.2f}" for mean, half in cells))
+    print(f"{name:28s}" + "".join(f"{mean:8.2f} ± {half:.2f}" for mean, half in cells))
 
 # %% role="show" name="bug-gradients"
 torch.manual_seed(0)
@@ -1371,7 +1373,9 @@ def properties(loss, student, teacher):
 #
 # ## Further reading
 # - Hinton, Vinyals, Dean, *Distilling the Knowledge in a Neural Network*, 2015 ([arXiv 1503.02531](https://arxiv.org/abs/1503.02531)): section 2 is two pages and holds this lesson's derivations. Lesson 03 rebuilds section 3.
-# - Bucilă, Caruana, Niculescu-Mizil, *Model Compression*, KDD 2006; Ba and Caruana, *Do Deep Nets Really Need to be Deep?*, 2014 ([arXiv 1312.6184](https://arxiv.org/abs/1312.6184)): matching logits, before there was a temperature.
+# - Buciluă, Caruana, Niculescu-Mizil, *Model Compression*, KDD 2006; Ba and Caruana, *Do Deep Nets Really Need to be Deep?*, 2014 ([arXiv 1312.6184](https://arxiv.org/abs/1312.6184)): matching logits, before there was a temperature.
 # - Kim et al., *Comparing Kullback-Leibler Divergence and Mean Squared Error Loss in Knowledge Distillation*, 2021 ([arXiv 2105.08919](https://arxiv.org/abs/2105.08919)): the two ends of the temperature scale.
 # - Müller, Kornblith, Hinton, *When Does Label Smoothing Help?*, 2019 ([arXiv 1906.02629](https://arxiv.org/abs/1906.02629)): the baseline that distillation has to beat.
 # - The documentation of `torch.nn.KLDivLoss`: `reduction="mean"` "doesn't return the true KL divergence value", in its own words.
+#
+# Check your notebook with `.venv/bin/tinykd check lessons/02_distillation_loss.ipynb`. Then go on to lesson 03: the whole of it, on the paper that started it.

@@ -119,8 +119,8 @@ test_images, test_labels = load_mnist("test")
 cache = CachedTeacher(folder / "hinton2015_teacher", inputs=images)  # refuses other images
 targets = torch.from_numpy(np.array(cache.logits))  # (60000, 10), half precision
 
-for name in ("optimizer", "batch", "precision", "teacher", "baseline", "student"):
-    print(f"{name:>10}: {settings[name]}")
+for name, value in settings.items():
+    print(f"{name:>12}: {value}")
 hours = sum(r["seconds"] for r in paper_scale["runs"]) / 3600
 print(
     f"{len(paper_scale['runs'])} runs, {hours:.1f} hours; torch {paper_scale['versions']['torch']}"
@@ -132,7 +132,7 @@ print(f"its logits: {tuple(targets.shape)}, {targets.dtype}")
 
 digits, epochs, seeds = {
     "smoke": (1_000, 1, 2),
-    "default": (20_000, 6, 3),
+    "default": (20_000, 5, 3),
     "full": (60_000, 20, 3),
 }[tinykd.scale()]
 quick = {}  # what your own runs give: errors, one number a seed
@@ -143,7 +143,9 @@ quick = {}  # what your own runs give: errors, one number a seed
 # rates, number of epochs or dropout rates, so those are ours. Where we knowingly differ from it:
 # - dropout acts on the hidden layers only (the rate is above), because dropping pixels *and* jittering them made our teacher worse;
 # - jitter shifts by fractions of a pixel too, interpolating in between, where the paper only says "up to two pixels in any direction";
-# - SGD with momentum and a cosine decay; the paper's recipe was that of 2012.
+# - optimizers, and a learning rate that decays along a cosine: the paper's recipe was that of 2012.
+#
+# "Seed" means everything: each seed has a teacher of its own, and students that learn from that one. The logits that come with the course are those of seed 0.
 #
 # ## 1 · The teacher
 #
@@ -291,8 +293,8 @@ def shift(images, dx, dy):
 
 
 # %% [markdown]
-# Look at it, then train with it. The quick teacher below has the paper's size and all its regularisation, and two passes over the digits instead of a hundred and
-# more (about 20 seconds). Beside it, for the same time, the same net without any regularisation.
+# Look at it, then train with it. The quick teacher below has the paper's size and all its regularisation, but makes two passes over 20,000 digits where the paper-scale one makes well over a hundred
+# over 60,000. Beside it, for the same number of steps, the same net without any regularisation. Together they take some 15 seconds.
 
 
 # %% role="show" name="teacher"
@@ -332,7 +334,7 @@ for name, dropout, augment, callbacks in (
     Trainer(
         net,
         HardLabels(),
-        optimizer=adam(1e-3),
+        optimizer=adam(2e-3),
         schedule=cosine(1, 0),
         callbacks=callbacks,
         progress=False,
@@ -351,9 +353,9 @@ plt.suptitle("one digit, as jitter shows it ten times", y=1.08, fontsize=10)
 plt.show()
 
 # %% [markdown]
-# Read the two columns. The plain net already knows its training digits far better than the test digits: it has begun to learn by heart. The regularised one does about as well on
-# digits it has seen as on digits it has not. But with so little time its price, slower learning, is all that shows on the test: regularisation pays only when training is long.
-# At paper scale the teacher ends at the errors printed further up. From here on, that one is *the* teacher.
+# Read the two columns. The plain net makes several times as many errors on the test as on digits it has trained on: it has begun to learn by heart. The regularised one is about as good on
+# digits it has not seen as on those it has. On the test itself the two are not far apart yet (one seed each: do not read more into it). Regularisation makes learning slower, and it pays
+# when training is long: at paper scale the teacher ends at the errors printed further up. From here on, that one is *the* teacher.
 #
 # ## 2 · Baseline and student
 #
@@ -567,7 +569,7 @@ def transfer_loss(student, batch, cache, T=20.0, alpha=0.9):
 # Your loss becomes a term of the engine in four lines: a term is anything that gives one number per position. (Ready-made, it is
 # `0.9 * SoftTargets(T=20) + 0.1 * HardLabels()`; the cell first makes sure that both say the same.)
 #
-# Baseline and student train from the same start, on the same 20,000 digits in the same order, for the same number of steps, three seeds each: about 45 seconds.
+# Baseline and student train from the same start, on the same 20,000 digits in the same order, for the same number of steps, three seeds each: about 40 seconds.
 
 # %% role="show" name="students"
 loss = check.ready(
@@ -590,7 +592,7 @@ class Transfer(tinykd.Term):
         return loss(out.student, out.batch, self.cache, T=self.T, alpha=self.alpha)
 
 
-def train(width, objective, chosen, seed, rate=1e-3):
+def train(width, objective, chosen, seed, rate=2e-3, epochs=epochs):
     """A plain net with two hidden layers of `width` units, trained on the digits in `chosen`."""
     torch.manual_seed(seed)
     net = MLP(784, width, width, 10)
@@ -952,8 +954,8 @@ def best_temperature(records):
 
 
 # %% [markdown]
-# The sweep itself, for two widths, with the first digits as transfer set and the last 10,000 training digits held out. Each width has two rivals without a teacher: labels, and
-# smoothed labels (0.9 for the right class and the rest shared), which lesson 00 taught you not to leave out. About 50 seconds.
+# The sweep itself, for two widths, with 10,000 digits as transfer set and the last 10,000 training digits held out. Each width has two rivals without a teacher: labels, and
+# smoothed labels (0.9 for the right class and the rest shared), which lesson 00 taught you not to leave out. About a minute.
 #
 # (One more confession. The held-out digits are new to these students, but not to the teacher, which was trained on all 60,000. To rank temperatures that is good enough; to report
 # an error it would not be.)
@@ -961,24 +963,27 @@ def best_temperature(records):
 
 # %% role="show" name="sweep"
 def library_choice(records):
-    means = {T: np.mean([r["val_errors"] for r in records if r["T"] == T]) for T in temperatures}
-    return min(means, key=means.get)
+    tried = sorted({r["T"] for r in records} - {None})
+    return min(tried, key=lambda T: np.mean([r["val_errors"] for r in records if r["T"] == T]))
 
 
 choose = check.ready(best_temperature, library_choice)
-temperatures = (1, 20) if tinykd.scale() == "smoke" else (1, 2.5, 4, 8, 20)
+temperatures = {300: (1, 4, 20), 30: (1, 2.5, 4, 8, 20)}
 part = chosen[: digits // 2]
 held_out = slice(50_000, 60_000)
 quick["sweep"] = {}
 figure, grid = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
-for width, rate, axes in ((300, 1e-3, grid[0]), (30, 3e-3, grid[1])):
+for width, rate, passes, axes in (
+    (300, 2e-3, 2 * epochs, grid[0]),
+    (30, 5e-3, 3 * epochs, grid[1]),
+):
     rivals = {"labels": HardLabels(), "smoothed labels": HardLabels(label_smoothing=0.1)}
     plan = [(name, None, objective) for name, objective in rivals.items()]
-    plan += [("teacher", T, Transfer(targets[part], T=T)) for T in temperatures]
+    plan += [("teacher", T, Transfer(targets[part], T=T)) for T in temperatures[width]]
     records = []
     for source, T, objective in plan:
         for seed in range(seeds):
-            net = train(width, objective, part, seed, rate)
+            net = train(width, objective, part, seed, rate, passes)
             val = int((predict(net, images[held_out]).argmax(-1) != labels[held_out]).sum())
             errors = {"val_errors": val, "test_errors": wrong(net)}
             records.append({"source": source, "T": T, "seed": seed, **errors})
@@ -987,14 +992,14 @@ for width, rate, axes in ((300, 1e-3, grid[0]), (30, 3e-3, grid[1])):
     def of(key, source, T=None, records=records):
         return [r[key] for r in records if r["source"] == source and r["T"] == T]
 
-    for T in temperatures:
+    for T in temperatures[width]:
         dots(axes, T, of("val_errors", "teacher", T), COLORS[0])
     for source, style in zip(rivals, ("--", ":"), strict=True):
         axes.axhline(
             np.mean(of("val_errors", source)), color="black", linestyle=style, label=source
         )
     axes.set_xscale("log")
-    axes.set_xticks(temperatures, temperatures)
+    axes.set_xticks(temperatures[width], temperatures[width])
     axes.minorticks_off()
     axes.set(title=f"{width} units a layer, {len(part):,} digits", xlabel="temperature T")
     axes.spines[["top", "right"]].set_visible(False)
@@ -1202,7 +1207,7 @@ def best_bias(logits, labels, classes, grid):
 
 
 # %% [markdown]
-# Here are your students who were never shown a 3 (about 25 seconds). Left, how the errors on *training* digits change as the bias of the 3 is moved: that is where the shift is
+# Here are your students who were never shown a 3 (about 20 seconds). Left, how the errors on *training* digits change as the bias of the 3 is moved: that is where the shift is
 # chosen. Right, the first threes of the test set, with what the student said before and after.
 
 
@@ -1273,13 +1278,13 @@ for axes, i in zip(right.subplots(2, 6).flat, threes, strict=True):
 plt.show()
 
 # %% [markdown]
-# Before the shift your student calls most threes something else, and nearly all its errors are on threes. After it, with one number changed and no weight, it
-# recognises the greater part of a digit that nobody ever showed it. The knowledge was in the soft targets all along; only the threshold was wrong.
+# Before the shift your student takes many threes for something else, and that is most of its errors. After it, with one number changed and no weight, it
+# recognises the greater part of a digit that nobody ever showed it. The knowledge was in the soft targets all along; what was wrong was the threshold.
 #
 # ## 6 · Only sevens and eights
 #
-# Row 8 goes to the end of that road. The student sees 12,000 digits, all of them 7s and 8s, and the soft targets of a teacher that knows ten. It is tested on all ten. Now its
-# biases for 7 and 8 are too *high*. Of the classes 0 to 6 and 9 it knows only what a 7 or an 8 may resemble. And then the figure this lesson has been leading to (together about 30 seconds).
+# Row 8 goes to the end of that road. The student sees 12,000 digits (yours 8,000), all of them 7s and 8s, and the soft targets of a teacher that knows ten. It is tested on all ten. Now its
+# biases for 7 and 8 are too *high*. Of the classes 0 to 6 and 9 it knows only what a 7 or an 8 may resemble. And then the figure this lesson has been leading to.
 
 # %% role="show" name="sevens-eights"
 sevens_eights = torch.where((labels[: 2 * digits] == 7) | (labels[: 2 * digits] == 8))[0]
@@ -1310,6 +1315,15 @@ def ours(key):
     return [run["errors_by_class"][3] if "threes" in more else run["errors"] for run in found]
 
 
+def count_axis(axes, *ticks):
+    """A logarithmic axis with readable numbers, those of `ticks` that fit."""
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    ticks = [tick for tick in ticks if low <= tick <= high]
+    axes.set_yticks(ticks, ticks)
+    axes.minorticks_off()
+
+
 BLUE, ORANGE = COLORS[0], COLORS[1]
 figure = plt.figure(figsize=(11.5, 8), layout="constrained")
 top, bottom = figure.subfigures(2, 1, height_ratios=(1, 0.95))
@@ -1325,10 +1339,7 @@ for axes, names, scale in zip(
     axes.set_xlim(-0.5, len(names) - 0.5)
     axes.set_ylabel("errors on 10,000 test digits" if scale == 1 else "% of test digits wrong")
     if scale == 1:
-        axes.set_yscale("log")
-        ticks = (10, 20, 50, 100, 200, 500, 1000, 2000)
-        axes.set_yticks(ticks, ticks)
-        axes.minorticks_off()
+        count_axis(axes, 5, 10, 20, 50, 70, 100, 150, 200, 300, 500, 1000, 2000, 5000)
     else:
         axes.set_ylim(0, 100)
 panels[0].plot(
@@ -1340,9 +1351,9 @@ top.legend(loc="outside upper center", ncols=3, frameon=False)
 
 for axes, width, claim in zip(bottom.subplots(1, 2), (300, 30), ((8, 40), (2.5, 4)), strict=True):
     axes.margins(y=0.2)  # room for words
-    for T in settings["sweep_widths"][str(width)]:
+    for T in settings["temperatures"][str(width)]:
         dots(axes, T, [run["errors"] for run in runs("sweep", width=width, T=T)], BLUE)
-    for T in temperatures:
+    for T in temperatures[width]:
         dots(
             axes,
             T * 1.06,
@@ -1360,12 +1371,11 @@ for axes, width, claim in zip(bottom.subplots(1, 2), (300, 30), ((8, 40), (2.5, 
     middle = np.sqrt(claim[0] * claim[1])
     place = {"transform": axes.get_xaxis_transform(), "ha": "center", "va": "top"}
     axes.text(middle, 0.98, f"the paper:\n{says}", fontsize=9, **place)
-    axes.set(xscale="log", yscale="log", xlabel="temperature T", title=f"{width} units a layer")
-    axes.set_xticks((1, 2.5, 4, 8, 12, 20, 40), (1, 2.5, 4, 8, 12, 20, 40))
-    low, high = axes.get_ylim()
-    ticks = [t for t in (50, 70, 100, 150, 200, 300, 400, 500, 700, 1000, 2000) if low <= t <= high]
-    axes.set_yticks(ticks, ticks)
+    axes.set(xscale="log", xlabel="temperature T", title=f"{width} units a layer")
+    ticks = settings["temperatures"][str(width)]
+    axes.set_xticks(ticks, ticks)
     axes.minorticks_off()
+    count_axis(axes, 50, 70, 100, 150, 200, 300, 400, 500, 700, 1000, 2000, 5000)
     axes.set_ylabel("errors on 10,000 test digits" if width == 300 else "")
 handles, names = bottom.axes[0].get_legend_handles_labels()
 bottom.legend(handles, names, loc="outside lower center", ncols=2, frameon=False)
@@ -1383,14 +1393,17 @@ for name in ("no_three", "sevens_eights"):
     )
 
 # %% [markdown]
-# The last rows are the shifts themselves. The size of such a shift depends on how long and how hard the net was pushed, so do not expect 3.5; it is the effect that should agree.
+# Look at the middle and the right panel: where the paper's students stumble *before* the shift, ours at paper scale do much better, and need a smaller shift. Yours, briefly trained, need a larger
+# one. A guess at the reason (we did not test it): the soft targets at $T = 20$ name a value of $z_3$ for every single image, and a student that has the time to match them needs no shift at all; it is the labels, which never say 3, that
+# push $z_3$ down. So the damage depends on the weights of the two losses and on the length of the training. The paper gives neither. What it claims, and what does reproduce: a student can know a digit it has never
+# seen, and one number can set free what it knows.
 #
-# Now the paper's two statements about temperature, put to our paper-scale runs:
+# Now the paper's two statements about temperature, put to our paper-scale runs. For the second we compare seed by seed, which takes out what a good or bad start does to all temperatures alike:
 
 # %% role="show" name="statements"
 for width in (300, 30):
     means = {}
-    for T in settings["sweep_widths"][str(width)]:
+    for T in settings["temperatures"][str(width)]:
         values = [run["errors"] for run in runs("sweep", width=width, T=T)]
         if values:
             means[T] = np.mean(values)
@@ -1401,11 +1414,20 @@ for width in (300, 30):
             f"    T of 8 and more: means from {min(warm):.1f} to {max(warm):.1f}; T = 1: {means[1]:.1f}\n"
         )
     if width == 30 and means:
-        inside = np.mean([errors for T, errors in means.items() if 2.5 <= T <= 4])
-        outside = {T: f"{errors - inside:+.1f}" for T, errors in means.items() if not 2.5 <= T <= 4}
-        print(
-            f"    T of 2.5 to 4: {inside:.1f} on average; errors more than that at other T: {outside}"
-        )
+        print("    errors above the mean of T = 2.5 and 4, seed by seed:")
+        for T in (1, 8, 20):
+            gaps = [
+                run["errors"]
+                - np.mean(
+                    [
+                        r["errors"]
+                        for t in (2.5, 4)
+                        for r in runs("sweep", width=30, T=t, seed=run["seed"])
+                    ]
+                )
+                for run in runs("sweep", width=30, T=T)
+            ]
+            print(f"    T = {T:<4}: {np.mean(gaps):+.1f} ± {mean_interval(gaps)[1]:.1f}")
 
 # %% [markdown]
 # ## What we saw

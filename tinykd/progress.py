@@ -3,6 +3,7 @@
 import contextlib
 import signal
 import sys
+import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -13,7 +14,7 @@ from typing import Any
 def bar(
     label: str, total: int | None, done: int = 0, visible: bool = True
 ) -> Iterator[Callable[..., None]]:
-    """A progress bar on stdout; yields advance(n, note=""). Leaves nothing behind when it ends."""
+    """A progress bar on stdout; yields advance(n, note=""). Wipes itself out at the end."""
     from tqdm import tqdm  # here, so that `import tinykd` stays numpy and torch
 
     watched = sys.stdout.isatty() or "IPython" in sys.modules
@@ -33,6 +34,22 @@ def bar(
             line.update(n)
 
         yield advance
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, answered at the end of a step. IPython shows its words alone, without a traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        return wrapped(str(self))
+
+
+def wrapped(text: str) -> list[str]:
+    """Lines of at most 88 characters: JupyterLab would break longer ones inside a word."""
+    return [
+        part
+        for line in text.splitlines()
+        for part in textwrap.wrap(line, 88, subsequent_indent="    ", break_long_words=False)
+    ]
 
 
 class Interruptible:

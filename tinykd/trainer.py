@@ -23,7 +23,7 @@ from .device import best_device, is_first_process, join_process_group, moved, to
 from .history import LOOK_EVERY, EpochLosses
 from .metrics import evaluate
 from .objective import Objective, Term, as_objective
-from .progress import Interruptible, bar
+from .progress import Interrupted, Interruptible, bar
 from .schedules import Schedule, at
 from .step import Step, backward, make_optimizer
 from .teacher import as_teacher, frozen
@@ -110,7 +110,7 @@ class Trainer:
         there is one; on the CPU the result is bit-identical to a run that never stopped.
 
         Raises ValueError for empty or one-shot batches, NonFiniteLoss for a NaN or infinite loss.
-        Ctrl-C finishes the step, saves, says how to go on, and raises KeyboardInterrupt.
+        Ctrl-C finishes the step, saves, and raises a KeyboardInterrupt that says how to go on.
         """
         if epochs > 1 and hasattr(batches, "__next__"):
             raise ValueError("batches runs only once, but epochs > 1: give a list or a loader")
@@ -203,11 +203,10 @@ class Trainer:
         if self._interrupt.asked:
             self.checkpoint = self.checkpoint or Path("interrupted.ckpt")
             self._save()
-            print(
+            raise Interrupted(
                 f"stopped after step {self.step}; saved in {self.checkpoint}. Go on with "
                 f'Trainer(..., checkpoint="{self.checkpoint}").fit(..., resume=True)'
             )
-            raise KeyboardInterrupt
 
     def _end_epoch(self, batches: Iterable, validate: Any) -> None:
         self._look()

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ..progress import wrapped
 from .compare import compare, normalise
 
 FOLDERS = ("checks", "lessons/checks", "../lessons/checks")
@@ -20,7 +21,7 @@ class CheckFailed(AssertionError):
     """A check's verdict. IPython shows its words alone, without a traceback."""
 
     def _render_traceback_(self) -> list[str]:
-        return str(self).splitlines()
+        return wrapped(str(self))
 
 
 class Checks:
@@ -34,7 +35,7 @@ class Checks:
     def __init__(self, lesson: str):
         self.lesson = lesson
         self.recorded: list[tuple[str, Any]] = []
-        self._passed: set[str] = set()
+        self._passed: dict[str, Any] = {}  # check -> the function that passed it
         self._grading = os.environ.get("TINYKD_GRADING") == "1"
         # A seed of one's own makes sense only where the expected values were made with it.
         self._seed = os.environ.get("TINYKD_SEED", "0") if self._grading else "0"
@@ -44,7 +45,7 @@ class Checks:
 
         Raises CheckFailed, in words, where it differs; KeyError for an unknown check.
         """
-        self._passed.discard(name)
+        self._passed.pop(name, None)
         try:
             value = normalise(value)
         except (TypeError, ValueError) as error:
@@ -63,7 +64,7 @@ class Checks:
             hint = matching_hint(name, value, expected["mutants"], entry) or entry["hint"]
             end = "" if reason.endswith("?") else "."
             raise CheckFailed(f"{name}: not yet. What is wrong: {reason}{end}\n  Hint: {hint}")
-        self._passed.add(name)
+        self._passed[name] = sys._getframe(1).f_globals.get(name.partition(".")[0])
         _publish(f"passed: {name}", name, value)
 
     def rng(self, name: str) -> np.random.Generator:
@@ -72,16 +73,20 @@ class Checks:
         return np.random.default_rng(int.from_bytes(digest[:8], "big"))
 
     def ready(self, yours: F, library: F) -> F:
-        """`yours` once all its checks have passed in this kernel, until then `library`."""
+        """`yours` once it has passed all its checks in this kernel, until then `library`.
+
+        A function that was edited and run again is another one: its checks must pass anew.
+        """
         name = yours.__name__
         names = [check for check in self._expected()["checks"] if check.startswith(name + ".")]
         if not names:
             raise ValueError(f"lesson {self.lesson} has no check that starts with {name + '.'!r}")
-        missing = [check for check in names if check not in self._passed]
+        missing = [check for check in names if self._passed.get(check) is not yours]
         if not missing:
             print(f"(using your {name})")
             return yours
-        print(f"(using the library's {name}; yours has not passed {', '.join(missing)} yet)")
+        some = ", ".join(missing[:2]) + (f" and {len(missing) - 2} more" if missing[2:] else "")
+        print(f"(using the library's {name}; yours has not passed {some} yet)")
         return library
 
     def _expected(self) -> dict[str, Any]:
