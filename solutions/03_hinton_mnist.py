@@ -142,7 +142,7 @@ quick = {}  # what your own runs give: errors, one number a seed
 # Epochs, learning rates and everything else were chosen on 10,000 training digits that were held out; then each net was trained on all 60,000. (In
 # one choice the test digits did have a say: a second cycle of 100 epochs left the teacher of seed 0 at 71 errors after 68, so we stayed with one cycle.) The
 # paper does not print its learning rates, number of epochs or dropout rates, so those are ours. Where we knowingly differ from it:
-# - dropout acts on the hidden layers only (the rate is above), because dropping pixels *and* jittering them made our teacher worse in trials;
+# - dropout acts on the hidden layers only (the rate is above), because dropping pixels as well as jittering them gained nothing in a short trial;
 # - jitter shifts by fractions of a pixel too, interpolating in between, where the paper only says "up to two pixels in any direction";
 # - optimizers, and a learning rate that decays along a cosine: the paper's recipe was that of 2012.
 #

@@ -22,7 +22,8 @@ from tinykd import (
     predict,
 )
 from tinykd.checkpoint import atomic
-from tinykd.teacher import LiveTeacher, fingerprint, frozen
+from tinykd.models import frozen
+from tinykd.teacher import LiveTeacher, fingerprint
 
 
 def norm_net():

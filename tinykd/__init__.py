@@ -6,8 +6,8 @@ from .data import Batches, jitter, load_mnist
 from .history import NonFiniteLoss
 from .hooks import Capture
 from .losses import cross_entropy, decoupled_kl, forward_kl, jsd, reverse_kl
-from .metrics import accuracy, agreement, mean_interval, predict
-from .models import MLP, max_norm
+from .metrics import accuracy, agreement, mean_interval
+from .models import MLP, max_norm, predict
 from .objective import HardLabels, Hint, Objective, SoftTargets, Term
 from .schedules import cosine, linear, steps
 from .softmax import entropy, log_softmax, softmax

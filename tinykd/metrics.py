@@ -10,22 +10,7 @@ from torch import Tensor, nn
 
 from .device import to_device
 from .losses import cross_entropy
-from .softmax import at_least_float32
-from .teacher import forward, frozen
-
-
-def predict(model: nn.Module, inputs: Tensor, batch_size: int = 1000) -> Tensor:
-    """Logits of a model for all inputs, in eval mode and without gradients; the mode comes back.
-
-    inputs: (N, ...). Returns (N, ...) on the CPU, float32 at least.
-    """
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    with frozen(model):
-        chunks = [
-            at_least_float32(forward(model, {"inputs": chunk.to(device)})).cpu()
-            for chunk in inputs.split(batch_size)
-        ]
-    return torch.cat(chunks)
+from .models import forward, frozen
 
 
 def evaluate(model: nn.Module, batches: Iterable, device: torch.device) -> dict[str, float]:

@@ -1,10 +1,15 @@
-"""Models small enough to read."""
+"""Models small enough to read, and how to ask any model for its logits."""
 
+import contextlib
 import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from .softmax import at_least_float32
 
 
 class MLP(nn.Module):
@@ -47,3 +52,43 @@ def max_norm(model: nn.Module, limit: float) -> None:
     for layer in layers[:-1]:
         length = layer.weight.norm(dim=1, keepdim=True)  # (units, 1)
         layer.weight.mul_(limit / length.clamp_min(limit))
+
+
+def forward(model: nn.Module, batch: Mapping[str, Any]) -> Tensor:
+    """Logits of a model for a batch: model(inputs), or model(**rest) where there is no "inputs".
+
+    Models that return an object with `.logits` (Hugging Face) are unpacked.
+    """
+    if "inputs" in batch:
+        output = model(batch["inputs"])
+    else:
+        own = {k: v for k, v in batch.items() if k not in ("labels", "mask", "index")}
+        output = model(**own)
+    return getattr(output, "logits", output)
+
+
+def predict(model: nn.Module, inputs: Tensor, batch_size: int = 1000) -> Tensor:
+    """Logits of a model for all inputs, in eval mode and without gradients; the mode comes back.
+
+    inputs: (N, ...). Returns (N, ...) on the CPU, float32 at least.
+    """
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    with frozen(model):
+        chunks = [
+            at_least_float32(forward(model, {"inputs": chunk.to(device)})).cpu()
+            for chunk in inputs.split(batch_size)
+        ]
+    return torch.cat(chunks)
+
+
+@contextlib.contextmanager
+def frozen(model: nn.Module) -> Iterator[None]:
+    """Eval mode and no gradients for the length of a block; then every mode comes back."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode

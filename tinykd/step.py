@@ -14,9 +14,9 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from .hooks import Capture
+from .models import forward
 from .objective import Objective, Outputs
 from .softmax import at_least_float32
-from .teacher import forward
 
 
 class Step(nn.Module):

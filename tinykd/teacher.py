@@ -4,10 +4,9 @@ A plain module is wrapped in `LiveTeacher`; `CachedTeacher` reads logits that we
 Here, and nowhere else, it is enforced that a teacher is in eval mode and receives no gradient.
 """
 
-import contextlib
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 
 from .checkpoint import atomic
 from .hooks import Capture
+from .models import forward, frozen, predict
 
 
 class LiveTeacher:
@@ -73,8 +73,6 @@ class CachedTeacher:
 
         The files appear only when complete: an interrupted write leaves no half cache behind.
         """
-        from .metrics import predict
-
         logits = predict(teacher, inputs, batch_size).half().cpu().numpy()
         if not np.isfinite(logits).all():
             raise ValueError(
@@ -117,32 +115,6 @@ class CachedTeacher:
 def as_teacher(teacher: Any) -> Any:
     """A module becomes a `LiveTeacher`; a source of targets stays what it is."""
     return LiveTeacher(teacher) if isinstance(teacher, nn.Module) else teacher
-
-
-def forward(model: nn.Module, batch: Mapping[str, Any]) -> Tensor:
-    """Logits of a model for a batch: model(inputs), or model(**rest) where there is no "inputs".
-
-    Models that return an object with `.logits` (Hugging Face) are unpacked.
-    """
-    if "inputs" in batch:
-        output = model(batch["inputs"])
-    else:
-        own = {k: v for k, v in batch.items() if k not in ("labels", "mask", "index")}
-        output = model(**own)
-    return getattr(output, "logits", output)
-
-
-@contextlib.contextmanager
-def frozen(model: nn.Module) -> Iterator[None]:
-    """Eval mode and no gradients for the length of a block; then every mode comes back."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
 
 
 def fingerprint(x: nn.Module | Tensor) -> str:

@@ -22,11 +22,12 @@ from . import checkpoint as files
 from .device import best_device, is_first_process, join_process_group, moved, to_device
 from .history import LOOK_EVERY, EpochLosses
 from .metrics import evaluate
+from .models import frozen
 from .objective import Objective, Term, as_objective
 from .progress import Interrupted, Interruptible, bar
 from .schedules import Schedule, at
 from .step import Step, backward, make_optimizer
-from .teacher import as_teacher, frozen
+from .teacher import as_teacher
 
 
 class Trainer:
