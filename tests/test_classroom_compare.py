@@ -175,3 +175,10 @@ def test_grading_only_records(monkeypatch, tmp_path):
     assert Checks("07_x").rng("a").random() == first
     with pytest.raises(FileNotFoundError, match=r"Looked for\n.*checks/07_x.json"):
         Checks("07_x")("double.plain", 1)
+
+
+def test_lists_of_dicts_compare_item_by_item():
+    right = normalise([{"a": 1.0}, {"b": [2, 3]}])
+    assert compare(right, right) is None
+    assert "item 1" in compare(normalise([{"a": 1.0}, {"b": [2, 4]}]), right)
+    assert compare(normalise([1, 2]), right) is not None

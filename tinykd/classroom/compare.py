@@ -127,7 +127,7 @@ def _array(value: Any) -> np.ndarray | None:
     try:
         array = np.array(value)
         return array.astype(float) if array.dtype.kind in "UfO" else array
-    except ValueError:
+    except (TypeError, ValueError):  # dicts inside, or rows of unequal length
         return None
 
 
