@@ -228,7 +228,11 @@ def main() -> None:
     how, sweep = SETTINGS["student"], SETTINGS["sweep"]
     everything = torch.ones(len(lab.labels), dtype=torch.bool)
     no_three, sevens_eights = lab.labels != 3, (lab.labels == 7) | (lab.labels == 8)
+    each = 5 + sum(1 + len(temperatures) for temperatures in SETTINGS["temperatures"].values())
     for seed in args.seeds:
+        if sum(run["seed"] == seed for run in lab.runs) == each:
+            print(f"seed {seed}: all {each} runs are in {lab.file}; --out FOLDER runs them anew")
+            continue
         teacher = teacher_of(lab, seed)
         if args.teachers:
             continue
