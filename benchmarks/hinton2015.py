@@ -12,9 +12,11 @@ nothing about distillation.
 """
 
 import argparse
+import functools
 import json
 import platform
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -154,7 +156,9 @@ def teacher_of(lab: Lab, seed: int) -> MLP:
     return model
 
 
-def student(lab: Lab, teacher: MLP | None, keep: Tensor, name: str, how: dict, **key) -> None:
+def student(
+    lab: Lab, teacher: Callable[[], MLP] | None, keep: Tensor, name: str, how: dict, **key
+) -> None:
     """A plain ReLU net, from soft targets if there is a teacher: no jitter, no dropout."""
     if lab.done(**key):
         return
@@ -164,7 +168,7 @@ def student(lab: Lab, teacher: MLP | None, keep: Tensor, name: str, how: dict, *
     if teacher is not None:
         weight = SETTINGS["weights"]
         objective = weight["soft"] * SoftTargets(T=key["T"]) + weight["hard"] * HardLabels()
-        source = CachedTeacher.write(lab.work / f"{name}-targets", teacher, lab.images[keep])
+        source = CachedTeacher.write(lab.work / f"{name}-targets", teacher(), lab.images[keep])
     seconds = lab.train(model, objective, keep, name, source, seed=key["seed"], **how)
     if "classes" in key:
         key["bias"] = best_bias(model, lab.images, lab.labels, key["classes"])
@@ -183,13 +187,16 @@ def table(runs: list[dict]) -> str:
         "|---|---|---|---|",
     ]
     for name, paper in PAPER.items():
-        rows.append(_row(name, paper, [r["errors"] for r in runs if r["experiment"] == name]))
+        rows.append(_row(name, paper, [run["errors"] for run in _of(runs, name)]))
     for name, papers in PAPER_SHIFTED.items():
-        mine = [r for r in runs if r["experiment"] == name]
-        rows.append(_row(name, papers[0], [r["errors"] for r in mine]))
-        shifted = [r["with_bias"]["errors"] for r in mine]
+        rows.append(_row(name, papers[0], [run["errors"] for run in _of(runs, name)]))
+        shifted = [run["with_bias"]["errors"] for run in _of(runs, name)]
         rows.append(_row(f"{name}, bias shifted", papers[1], shifted))
     return "\n".join(rows)
+
+
+def _of(runs: list[dict], experiment: str) -> list[dict]:
+    return [run for run in runs if run["experiment"] == experiment]
 
 
 def _row(name: str, paper: int, errors: list[int]) -> str:
@@ -204,7 +211,7 @@ def figure(runs: list[dict], path: Path) -> None:
     matplotlib.use("agg")
     from tinykd import plots
 
-    errors = {name: [r["errors"] for r in runs if r["experiment"] == name] for name in PAPER}
+    errors = {name: [run["errors"] for run in _of(runs, name)] for name in PAPER}
     labels = {"teacher": "teacher\n1200-1200", "baseline": "800-800\nlabels only"}
     labels["distilled"] = "800-800\nsoft targets, T = 20"
     axes = plots.bars({labels[k]: v for k, v in errors.items()}, "errors on 10,000 test digits")
@@ -228,12 +235,11 @@ def main() -> None:
     how, sweep = SETTINGS["student"], SETTINGS["sweep"]
     everything = torch.ones(len(lab.labels), dtype=torch.bool)
     no_three, sevens_eights = lab.labels != 3, (lab.labels == 7) | (lab.labels == 8)
-    each = 5 + sum(1 + len(temperatures) for temperatures in SETTINGS["temperatures"].values())
     for seed in args.seeds:
-        if sum(run["seed"] == seed for run in lab.runs) == each:
-            print(f"seed {seed}: all {each} runs are in {lab.file}; --out FOLDER runs them anew")
-            continue
-        teacher = teacher_of(lab, seed)
+        # Trained, or read from its checkpoint, only if a run that is still missing asks for it.
+        teacher = functools.cache(functools.partial(teacher_of, lab, seed))
+        if not lab.done(experiment="teacher", seed=seed):
+            teacher()
         if args.teachers:
             continue
         one = {"seed": seed, "width": 800}
@@ -250,6 +256,8 @@ def main() -> None:
             student(lab, None, everything, f"hard-{width}-{seed}", sweep, T=None, **key)
             for T in temperatures:
                 student(lab, teacher, everything, f"sweep-{width}-{T}-{seed}", sweep, T=T, **key)
+        count = sum(run["seed"] == seed for run in lab.runs)
+        print(f"seed {seed}: all {count} runs are in {lab.file}; --out FOLDER runs them anew")
     print(f"{len(lab.runs)} runs in {lab.file}")
     if not args.teachers:
         print(table(lab.runs))

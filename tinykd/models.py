@@ -11,6 +11,9 @@ from torch.nn import functional as F
 
 from .softmax import at_least_float32
 
+# What the trainer's own parts read from a batch of named tensors.
+NOT_FOR_THE_MODEL = ("labels", "mask", "index", "augmented")
+
 
 class MLP(nn.Module):
     """Fully connected ReLU network: x -> relu(W1 x + b1) -> ... -> logits.
@@ -62,7 +65,7 @@ def forward(model: nn.Module, batch: Mapping[str, Any]) -> Tensor:
     if "inputs" in batch:
         output = model(batch["inputs"])
     else:
-        own = {k: v for k, v in batch.items() if k not in ("labels", "mask", "index")}
+        own = {k: v for k, v in batch.items() if k not in NOT_FOR_THE_MODEL}
         output = model(**own)
     return getattr(output, "logits", output)
 
