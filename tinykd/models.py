@@ -60,14 +60,18 @@ def max_norm(model: nn.Module, limit: float) -> None:
 def forward(model: nn.Module, batch: Mapping[str, Any]) -> Tensor:
     """Logits of a model for a batch: model(inputs), or model(**rest) where there is no "inputs".
 
-    Models that return an object with `.logits` (Hugging Face) are unpacked.
+    Models that return an object with `.logits` (Hugging Face) are unpacked. A batch's "keep" (N,)
+    names the flat positions whose logits (N, C) are wanted: a model that has `picks_positions`
+    computes no others, from any other they are picked afterwards.
     """
     if "inputs" in batch:
         output = model(batch["inputs"])
-    else:
-        own = {k: v for k, v in batch.items() if k not in NOT_FOR_THE_MODEL}
-        output = model(**own)
-    return getattr(output, "logits", output)
+        return getattr(output, "logits", output)
+    own = {k: v for k, v in batch.items() if k not in NOT_FOR_THE_MODEL}
+    keep = None if getattr(model, "picks_positions", False) else own.pop("keep", None)
+    output = model(**own)
+    logits = getattr(output, "logits", output)
+    return logits if keep is None else logits.flatten(0, -2)[keep]
 
 
 def predict(model: nn.Module, inputs: Tensor, batch_size: int = 1000) -> Tensor:

