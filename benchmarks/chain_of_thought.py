@@ -49,9 +49,9 @@ FULL = {
     "templates": 9,  # of the 20 in the file: those with the shortest solutions
     "held_out_templates": 3,
     "train": 220,  # problems a template
-    "held_out": {"held_out_numbers": 10, "held_out_templates": 30},  # problems a template
+    "held_out": {"held_out_numbers": 7, "held_out_templates": 20},  # problems a template
     "teacher": {"epochs": 2, "lr": 3e-4},
-    "transfer": {"problems": 80, "n": 4, "per_problem": 2, "temperature": 0.8, "top_p": 0.95},
+    "transfer": {"problems": 60, "n": 4, "per_problem": 2, "temperature": 0.8, "top_p": 0.95},
     "student_tokens": 120_000,
     "chains": {"lr": 1e-3},
     "answers": {"lr": 1e-3},
@@ -134,8 +134,8 @@ class Lab:
         tokens = epochs * sum(len(question) + len(answer) for question, answer in examples)
         return {"tokens": tokens, "seconds": round(sum(r["seconds"] for r in history), 1)}
 
-    def measure(self, model: Transformer, **about) -> None:
-        """Evaluate on both held-out sets and add the run to the results."""
+    def measure(self, model: Transformer, n: int | None = None, **about) -> None:
+        """Evaluate on both held-out sets, n samples a problem, and add the run to the results."""
         fast = copy.deepcopy(model).bfloat16()
         run = dict(about)
         for name, problems in self.held_out.items():
@@ -171,16 +171,18 @@ class Lab:
 
 def teacher_of(lab: Lab) -> Transformer:
     """SmolLM2 fine-tuned on worked solutions; trained once, then read from --work."""
-    path = lab.work / "teacher.safetensors"
-    if path.exists():
-        return load(path)
-    model = copy.deepcopy(lab.base)
-    examples = [lab.example(p, p.solution) for p in lab.train_problems]
-    cost = lab.fit(model, examples, "teacher", **lab.set["teacher"])
-    save(model, path, torch.bfloat16)
+    path, cost = lab.work / "teacher.safetensors", lab.work / "teacher.json"
+    if not cost.exists():
+        model = copy.deepcopy(lab.base)
+        examples = [lab.example(p, p.solution) for p in lab.train_problems]
+        spent = lab.fit(model, examples, "teacher", **lab.set["teacher"])
+        save(model, path, torch.bfloat16)
+        cost.write_text(json.dumps(spent))
+    teacher = load(path)
     if not lab.done("teacher"):
-        lab.measure(model, method="teacher", seed=0, **cost, parameters=_size(model))
-    return model
+        about = json.loads(cost.read_text()) | {"parameters": _size(teacher)}
+        lab.measure(teacher, method="teacher", seed=0, **about)
+    return teacher
 
 
 def transfer_set(lab: Lab) -> list[dict]:

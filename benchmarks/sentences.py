@@ -30,11 +30,18 @@ from torch import Tensor, nn
 import tinykd
 from tinykd import Capture, SoftTargets, Term, Trainer, cosine, log_softmax, softmax
 from tinykd.checkpoint import atomic
-from tinykd.lm.matching import AttentionScores, HiddenStates
-from tinykd.lm.tokenizer import Tokenizer
-from tinykd.lm.transformer import Classifier, Config, keep_layers
-from tinykd.lm.weights import load, save, smollm2
-from tinykd.sentences import SentenceBatches, load_sentences
+from tinykd.lm import (
+    AttentionScores,
+    Classifier,
+    Config,
+    HiddenStates,
+    Tokenizer,
+    keep_layers,
+    load,
+    save,
+    smollm2,
+)
+from tinykd.sentences import SentenceBatches, load_sentences, three_classes
 
 ROOT = Path(__file__).resolve().parents[1]
 SETTINGS: dict[str, Any] = {
@@ -103,18 +110,12 @@ class Erased(SentenceBatches):
             yield batch | {"input_ids": ids}
 
 
-def classes(ratings: Tensor) -> Tensor:
-    """Shares of people who felt a sentence to be negative, neutral, positive: (N, 3)."""
-    votes = torch.stack([ratings[:, :4].sum(1), ratings[:, 4], ratings[:, 5:].sum(1)], 1)
-    return votes / votes.sum(1, keepdim=True)
-
-
 def ask(model: nn.Module, ids: list[list[int]]) -> Tensor:
     """Logits (N, 3), and the model is in eval mode for it."""
     model.eval()
     logits = torch.zeros(len(ids), 3)
     with torch.no_grad():
-        for batch in SentenceBatches(ids, torch.zeros(len(ids)), size=256, shuffle=False):
+        for batch in SentenceBatches(ids, torch.zeros(len(ids)), size=256):
             logits[batch["index"]] = model(batch["input_ids"], batch["attention_mask"])
     return logits
 
@@ -144,7 +145,7 @@ class Lab:
             texts, ratings, _ = load_sentences(split)
             n = len(texts) if full else 200
             ids = [self.tokenizer.encode(text)[:48] for text in texts[:n]]
-            self.data[split] = (texts[:n], ids, classes(ratings[:n]))
+            self.data[split] = (texts[:n], ids, three_classes(ratings[:n]))
         self.file = out / "sentences.json"
         versions = {"torch": torch.__version__, "python": platform.python_version()}
         self.record = {"settings": SETTINGS, "versions": versions, "teacher": {}, "runs": []}
@@ -241,8 +242,7 @@ def smollm2_says(lab: Lab) -> tuple[Tensor, np.ndarray, np.ndarray]:
     x = (both - both.mean(0)) / both.std(0)
     if "smollm2, held_out" not in lab.record["teacher"]:
         held_out = (read_by_smollm2(lab, "held_out")[0] - both.mean(0)) / both.std(0)
-        with torch.no_grad():
-            found = measures(learned(x, shares, 8)(held_out), lab.data["held_out"][2])
+        found = measures(learned(x, shares, 8)(held_out).detach(), lab.data["held_out"][2])
         lab.record["teacher"]["smollm2, held_out"] = found
         lab.keep()
     path = lab.work / "says.pt"
@@ -250,8 +250,7 @@ def smollm2_says(lab: Lab) -> tuple[Tensor, np.ndarray, np.ndarray]:
         logits, folds = torch.zeros(len(x), 3), SETTINGS["smollm2"]["folds"]
         for fold in range(folds):
             out = torch.arange(len(x)) % folds == fold
-            with torch.no_grad():
-                logits[out] = learned(x[~out], shares[~out], 4)(x[out])
+            logits[out] = learned(x[~out], shares[~out], 4)(x[out]).detach()
         torch.save((logits, components(states)), path)
     return *torch.load(path, weights_only=False), start
 

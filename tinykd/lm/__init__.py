@@ -1,30 +1,69 @@
 """Language models: a transformer from scratch, and all it takes to distil one into another."""
 
 from .batches import SequenceBatches, shift_and_mask
+from .chunked import Chunked, Head, Headless, chunked
 from .generate import generate, nucleus
+from .layers import Config
 from .lora import add_lora, load_lora, merge_lora, save_lora, unmerge_lora
+from .matching import AttentionScores, HiddenStates
+from .onpolicy import MiniLLM, OnPolicy
+from .problems import Problem, arithmetic, load_word_problems
+from .reasoning import (
+    cons_at_k,
+    evaluate_reasoning,
+    extract_answer,
+    pass_at_k,
+    rejection_sample,
+    sample,
+    verify,
+    wilson,
+)
 from .tokenizer import Tokenizer
-from .transformer import Classifier, Config, Transformer, keep_layers
+from .topk import TopK, TopKTeacher, top_k, topk_kl
+from .transformer import Classifier, Transformer, keep_layers
 from .weights import load, load_gguf, load_safetensors, save, smollm2
 
 __all__ = [
+    "AttentionScores",
+    "Chunked",
     "Classifier",
     "Config",
+    "Head",
+    "Headless",
+    "HiddenStates",
+    "MiniLLM",
+    "OnPolicy",
+    "Problem",
     "SequenceBatches",
     "Tokenizer",
+    "TopK",
+    "TopKTeacher",
     "Transformer",
     "add_lora",
+    "arithmetic",
+    "chunked",
+    "cons_at_k",
+    "evaluate_reasoning",
+    "extract_answer",
     "generate",
     "keep_layers",
     "load",
     "load_gguf",
     "load_lora",
     "load_safetensors",
+    "load_word_problems",
     "merge_lora",
     "nucleus",
+    "pass_at_k",
+    "rejection_sample",
+    "sample",
     "save",
     "save_lora",
     "shift_and_mask",
     "smollm2",
+    "top_k",
+    "topk_kl",
     "unmerge_lora",
+    "verify",
+    "wilson",
 ]

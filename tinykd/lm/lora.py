@@ -60,10 +60,8 @@ def add_lora(model: Transformer, rank: int = 8, alpha: float = 16.0) -> Transfor
     if any(_adapters(model)):
         raise ValueError("this model has adapters already: merge them, or start from a new model")
     model.requires_grad_(False)
-    for parent in list(model.blocks.modules()):
-        for name, layer in list(parent.named_children()):
-            if isinstance(layer, nn.Linear):
-                setattr(parent, name, LoRALinear(layer, rank, alpha))
+    for name, layer in _linears(model):
+        model.set_submodule(name, LoRALinear(layer, rank, alpha))
     return model
 
 
@@ -111,21 +109,21 @@ def load_lora(model: Transformer, path: str | Path) -> Transformer:
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     if "rank" not in about:
         raise ValueError(f"{path} holds no adapters written by save_lora")
-    add_lora(model, int(about["rank"]), float(about["alpha"]))
-    ours = {
-        f"{name}.{part}": getattr(adapter, part)
-        for name, adapter in _adapters(model)
-        for part in ("A", "B")
-    }
-    wrong = sorted(n for n in ours.keys() | state.keys() if _size(ours, n) != _size(state, n))
-    if wrong:
+    rank, expected = int(about["rank"]), {}
+    for name, layer in _linears(model):
+        expected[f"{name}.A"] = (rank, layer.in_features)
+        expected[f"{name}.B"] = (layer.out_features, rank)
+    found = {name: tuple(value.shape) for name, value in state.items()}
+    wrong = sorted(n for n in expected.keys() | found.keys() if expected.get(n) != found.get(n))
+    if wrong and not any(_adapters(model)):
         n = wrong[0]
         raise ValueError(
-            f"{path} is of another model: {n} is {_size(state, n)} there and {_size(ours, n)} here"
+            f"{path} is of another model: {n} is {found.get(n)} there and {expected.get(n)} here"
         )
+    add_lora(model, rank, float(about["alpha"]))
     with torch.no_grad():
         for name, value in state.items():
-            ours[name].copy_(value)
+            model.get_parameter(name).copy_(value)
     return model
 
 
@@ -133,5 +131,7 @@ def _adapters(model: nn.Module) -> Iterator[tuple[str, LoRALinear]]:
     return ((n, layer) for n, layer in model.named_modules() if isinstance(layer, LoRALinear))
 
 
-def _size(state: dict[str, Tensor], name: str) -> tuple[int, ...] | None:
-    return tuple(state[name].shape) if name in state else None
+def _linears(model: Transformer) -> list[tuple[str, nn.Linear]]:
+    """Every linear layer of the blocks, by its dotted name."""
+    named = model.blocks.named_modules(prefix="blocks")
+    return [(name, layer) for name, layer in named if isinstance(layer, nn.Linear)]

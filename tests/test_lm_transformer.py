@@ -1,0 +1,240 @@
+"""The transformer: who sees whom, where a token stands, and what is left out of the work."""
+
+import math
+
+import pytest
+import torch
+
+from tinykd import Capture
+from tinykd.lm import Classifier, Config, Transformer, keep_layers
+from tinykd.lm.layers import Cache, angles, rotate
+
+LENGTHS = (5, 2, 7)
+
+
+def small(causal=True, **shape):
+    shape = {"vocab": 19, "width": 16, "layers": 2, "heads": 4, "kv_heads": 2} | shape
+    return Transformer(Config(causal=causal, **shape)).double()
+
+
+def padded(left=0, right=0, seed=0):
+    """Sequences of LENGTHS tokens with padding of junk on both sides: ids and mask."""
+    size = max(LENGTHS) + left + right
+    ids = torch.randint(19, (3, size), generator=torch.Generator().manual_seed(seed + 100))
+    words = torch.randint(19, (3, 7), generator=torch.Generator().manual_seed(seed))
+    mask = torch.zeros_like(ids)
+    for row, n in enumerate(LENGTHS):
+        start = size - right - n if left else 0
+        ids[row, start : start + n], mask[row, start : start + n] = words[row, :n], 1
+    return ids, mask
+
+
+def alone(model, row):
+    """Logits of one sequence that has no batch mates and no padding."""
+    ids, mask = padded()
+    return model(ids[row : row + 1][mask[row : row + 1].bool()][None])[0]
+
+
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize(("left", "right"), [(0, 0), (0, 3), (2, 0), (1, 4)])
+def test_padding_on_either_side_changes_nothing_at_real_positions(causal, left, right):
+    """Pitfall 12: whatever the padding is filled with, and whoever else is in the batch."""
+    model = small(causal)
+    ids, mask = padded(left, right)
+    logits = model(ids, mask)
+    assert logits.isfinite().all()
+    for row in range(3):
+        expected = alone(model, row)
+        torch.testing.assert_close(logits[row][mask[row].bool()], expected, rtol=0, atol=1e-10)
+    torch.testing.assert_close(model(ids, mask.bool()), logits, rtol=0, atol=0)
+
+
+def test_no_mask_is_a_mask_of_ones():
+    for causal in (True, False):
+        model, (ids, _) = small(causal), padded()
+        found = model(ids, torch.ones_like(ids))
+        torch.testing.assert_close(model(ids), found, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_who_sees_whom(causal):
+    """The gradient of each position's logits with respect to each token's vector."""
+    model = small(causal)
+    ids, mask = padded(right=2)
+    embedded = []
+    model.embed.register_forward_hook(lambda m, i, o: embedded.append(o.retain_grad() or o))
+    for t in range(ids.shape[1]):
+        embedded.clear()
+        model(ids, mask)[:, t].square().sum().backward()
+        sees = embedded[0].grad.abs().sum(-1) > 0  # (B, S)
+        for row, n in enumerate(LENGTHS):
+            if t < n:
+                expected = [s < n and (s <= t or not causal) for s in range(ids.shape[1])]
+                assert sees[row].tolist() == expected
+
+
+@pytest.mark.parametrize("cut", [[9], [1] * 9, [4, 1, 3, 1], [7, 2]])
+def test_a_cache_changes_nothing(cut):
+    model = small()
+    ids, mask = padded(left=2)
+    whole, parts = model(ids, mask), []
+    cache = Cache(model.config, 3, 9, model.embed.weight)
+    with torch.no_grad():
+        for part, real in zip(ids.split(cut, 1), mask.split(cut, 1), strict=True):
+            parts.append(model(part, real, cache=cache))
+    found, real = torch.cat(parts, 1), mask.bool()
+    assert cache.length == 9
+    torch.testing.assert_close(found[real], whole[real], rtol=0, atol=1e-10)
+
+
+@torch.no_grad()
+def test_rows_that_leave_the_batch_change_nothing():
+    model = small()
+    ids, mask = padded(left=2)
+    whole, rows = model(ids, mask), torch.tensor([2, 0])
+    cache = Cache(model.config, 3, 9, model.embed.weight)
+    model(ids[:, :6], mask[:, :6], cache=cache)
+    cache.keep_rows(rows)
+    for t in range(6, 9):
+        found = model(ids[rows, t : t + 1], mask[rows, t : t + 1], cache=cache)[:, 0]
+        torch.testing.assert_close(found, whole[rows, t], rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("right", [1, 5])
+def test_a_classifier_does_not_feel_padding(right):
+    """Pitfall 12: neither its logits nor any gradient."""
+    model = Classifier(Config(19, 16, 2, 4, 2, causal=False), 3).double()
+    grads = []
+    for ids, mask in (padded(), padded(right=right)):
+        model.zero_grad()
+        logits = model(ids, mask)
+        (logits * torch.arange(9.0).view(3, 3)).sum().backward()
+        grads.append([logits.detach(), *(p.grad for p in model.parameters())])
+    for wanted, found in zip(*grads, strict=True):
+        assert wanted.abs().sum() > 0
+        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-10)
+
+
+def test_a_classifier_reads_the_mean_of_real_positions():
+    model = Classifier(Config(19, 16, 1, 4, causal=False), 3).double()
+    ids, mask = padded()
+    for row, n in enumerate(LENGTHS):
+        mean = sum(model.body.hidden(ids[row : row + 1, :n])[0]) / n
+        torch.testing.assert_close(model(ids, mask)[row], model.head(mean))
+        torch.testing.assert_close(model(ids[row : row + 1, :n])[0], model.head(mean))
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_kept_positions_are_those_of_the_dense_logits(tied):
+    """Values and gradients, in any order and with repetitions."""
+    model, (ids, mask) = small(tied=tied), padded(right=1)
+    keep = torch.tensor([13, 0, 5, 5, 22])
+    results = []
+    for logits in (model(ids, mask, keep=keep), model(ids, mask).flatten(0, 1)[keep]):
+        model.zero_grad()
+        (logits.square() * torch.arange(5.0)[:, None]).sum().backward()
+        results.append([logits.detach(), *(p.grad for p in model.parameters())])
+    for kept, dense in zip(*results, strict=True):
+        torch.testing.assert_close(kept, dense)
+
+
+def complex_turn(x, positions, base=10_000.0):
+    """Rotary positions as complex numbers: (x_i + j x_{i + d/2}) e^{j t base^(-2 i / d)}."""
+    half = x.shape[-1] // 2
+    speed = base ** (-2 * torch.arange(half, dtype=torch.float64) / x.shape[-1])
+    turned = torch.complex(x[..., :half], x[..., half:]) * torch.exp(
+        1j * positions[..., None].double() * speed
+    )
+    return torch.cat([turned.real, turned.imag], -1)
+
+
+@pytest.mark.parametrize("padding", [0, 3])
+def test_captured_scores_are_the_scores_and_leave_the_output_alone(padding):
+    model, (ids, mask) = small(), padded(right=padding)
+    plain, layer = model(ids, mask), "blocks.1.attention"
+    with Capture(model, [f"{layer}.{name}" for name in ("scores", "query", "key")]) as acts:
+        logits = model(ids, mask)
+        scores, query, key = (acts[f"{layer}.{name}"] for name in ("scores", "query", "key"))
+    torch.testing.assert_close(logits, plain, rtol=0, atol=1e-10)
+    assert scores.shape == (3, 4, ids.shape[1], ids.shape[1])
+    q, k = query.unflatten(-1, (4, 4)), key.unflatten(-1, (2, 4))  # (B, T, H, d)
+    for b, n in enumerate(LENGTHS):
+        for h in range(4):
+            at = torch.arange(n)
+            a, c = complex_turn(q[b, :n, h], at), complex_turn(k[b, :n, h // 2], at)
+            torch.testing.assert_close(scores[b, h, :n, :n], a @ c.T / 2, rtol=0, atol=1e-6)
+
+
+def test_rotary_products_depend_on_the_distance_alone():
+    query, key = torch.randn(2, 8, dtype=torch.float64)
+    products = {}
+    for t, s in [(0, 3), (5, 8), (20, 23), (3, 0), (8, 5), (4, 4), (0, 0)]:
+        cos, sin = angles(torch.tensor([[t, s]]), 8, 100.0)
+        a, b = rotate(torch.stack([query, key])[None, None], cos.double(), sin.double())[0, 0]
+        products.setdefault(t - s, []).append(a @ b)
+        torch.testing.assert_close(a.norm(), query.norm(), rtol=1e-6, atol=0)
+        torch.testing.assert_close(
+            a, complex_turn(query, torch.tensor(t), 100.0), atol=1e-5, rtol=0
+        )
+    for same in products.values():
+        torch.testing.assert_close(torch.stack(same), same[0].expand(len(same)), atol=1e-5, rtol=0)
+    assert abs(products[0][0] - query @ key) < 1e-6
+    assert abs(products[3][0] - products[-3][0]) > 1e-3  # before is not after
+
+
+def test_kept_layers_are_copies():
+    for model in (small(layers=4), Classifier(Config(19, 16, 4, 4, causal=False), 3).double()):
+        ids, mask = padded()
+        before = model(ids, mask).detach()
+        copy = keep_layers(model, [0, 2, -1])
+        body, blocks = getattr(copy, "body", copy), getattr(model, "body", model).blocks
+        assert len(body.blocks) == body.config.layers == 3
+        assert getattr(model, "body", model).config.layers == len(blocks) == 4
+        for ours, n in zip(body.blocks, (0, 2, 3), strict=True):
+            for a, b in zip(ours.parameters(), blocks[n].parameters(), strict=True):
+                assert torch.equal(a, b)
+                assert a.data_ptr() != b.data_ptr()
+        torch.optim.SGD(copy.parameters(), 1.0).zero_grad()
+        copy(ids, mask).square().sum().backward()
+        torch.optim.SGD(copy.parameters(), 1.0).step()
+        assert torch.equal(model(ids, mask), before)
+        assert all(p.grad is None for p in model.parameters())
+        torch.testing.assert_close(keep_layers(model, range(4))(ids, mask), before)
+        with pytest.raises(IndexError):
+            keep_layers(model, [0, 4])
+
+
+def test_errors_name_the_bad_value():
+    with pytest.raises(ValueError, match="width 15 .*4 heads"):
+        Config(19, 15, 2, 4)
+    with pytest.raises(ValueError, match="width 12 .*4 heads"):
+        Config(19, 12, 2, 4)  # heads of 3: no pairs to turn
+    with pytest.raises(ValueError, match="kv_heads 3 must divide 4"):
+        Config(19, 16, 2, 4, 3)
+    with pytest.raises(ValueError, match=r"\(3, 6\).*\(3, 7\)"):
+        small()(padded()[0], padded()[1][:, 1:])
+    assert Config(19, 16, 2, 4).kv_heads == 4
+    assert Config(19, 100, 2, 2).hidden == 8 * math.ceil(100 / 3)
+
+
+def test_bfloat16_has_the_same_values_with_gradients_and_without():
+    model, (ids, mask) = small(), padded(right=2)
+    wanted, real = model(ids, mask).detach(), mask.bool()
+    model.bfloat16()
+    found = model(ids, mask)
+    with torch.no_grad():
+        quick = model(ids, mask)
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found[real].double(), wanted[real], rtol=0, atol=0.1)
+    torch.testing.assert_close(quick[real].double(), wanted[real], rtol=0, atol=0.1)
+    found[real].float().square().mean().backward()
+    assert all(p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_a_new_model_knows_nothing():
+    """Its logits are of size 1, so its loss is a little above log V, whatever the width."""
+    for width in (16, 256):
+        model = Transformer(Config(97, width, 4, 4))
+        ids = torch.randint(97, (8, 32))
+        loss = torch.nn.functional.cross_entropy(model(ids).flatten(0, 1), ids.roll(1).flatten())
+        assert math.log(97) < loss < math.log(97) + 1.5
