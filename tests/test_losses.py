@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from tinykd import cross_entropy, decoupled_kl, entropy, forward_kl, jsd, reverse_kl
 from tinykd.features import hint
+from tinykd.losses import skew_kl, skew_reverse_kl
 
 
 def probabilities(z, T):
@@ -29,6 +30,10 @@ def oracle(name, zs, zt, T, labels=None):
         return T**2 * kl64(p, q)
     if name == "reverse":
         return T**2 * kl64(q, p)
+    if name == "skew":
+        return T**2 * kl64(p, 0.1 * p + 0.9 * q)
+    if name == "skew_reverse":
+        return T**2 * kl64(q, 0.1 * q + 0.9 * p)
     if name == "decoupled":
         rows = np.arange(len(p))
         pt, qt = p[rows, labels], q[rows, labels]
@@ -49,6 +54,8 @@ DIVERGENCES = {
     "reverse": reverse_kl,
     "jsd0.5": lambda s, t, T=1.0: jsd(s, t, T, 0.5),
     "jsd0.1": lambda s, t, T=1.0: jsd(s, t, T, 0.1),
+    "skew": skew_kl,
+    "skew_reverse": skew_reverse_kl,
     "decoupled": lambda s, t, T=1.0: decoupled_kl(s, t, LABELS[: len(s)], T),
 }
 divergences = pytest.mark.parametrize("name", DIVERGENCES)
@@ -117,7 +124,9 @@ def test_the_gradient_does_not_fade_with_the_temperature(name):
     assert 0.97 < sizes[1] / sizes[0] < 1.03
 
 
-@pytest.mark.parametrize(("name", "share"), [("forward", 1), ("reverse", 1), ("jsd0.1", 0.09)])
+@pytest.mark.parametrize(
+    ("name", "share"), [("forward", 1), ("reverse", 1), ("jsd0.1", 0.09), ("skew", 0.81)]
+)
 def test_at_high_temperature_it_is_logit_matching(name, share):
     """Pitfall 3: for centred logits the gradient tends to (z_s - z_t) / C."""
     s, t = (z - z.mean(-1, keepdim=True) for z in torch.randn(2, 6, 5, dtype=torch.float64))
@@ -148,6 +157,30 @@ def test_generalised_jsd_ends_are_the_two_kl():
     torch.testing.assert_close(jsd(s, t, 2.0), jsd(t, s, 2.0))
 
 
+def test_skew_zero_is_plain_kl_and_the_bound_is_log_of_one_over_skew():
+    """Pitfall 5: which side is mixed, and with what share; near 0 the limit is the plain one."""
+    s, t = torch.randn(2, 6, 5, dtype=torch.float64) * 3
+    for skewed, plain in ((skew_kl, forward_kl), (skew_reverse_kl, reverse_kl)):
+        exact = gradient(plain, s, t, 2.0)
+        torch.testing.assert_close(gradient(lambda *a, f=skewed: f(*a, 0.0), s, t, 2.0), exact)
+        near = gradient(lambda *a, f=skewed: f(*a, 1e-9), s, t, 2.0)
+        torch.testing.assert_close(near, exact, rtol=1e-4, atol=1e-5)
+        far = skewed(s * 100, t * 100, 2.0, 0.25)
+        assert (far <= 4 * math.log(4) + 1e-9).all()
+
+
+@pytest.mark.parametrize("f", [skew_kl, skew_reverse_kl])
+def test_a_class_that_one_side_alone_rules_out_keeps_skew_finite(f):
+    """Pitfall 8: -inf in the student or in the teacher only: the mixture still has the class."""
+    s, t = torch.randn(2, 6, 5)
+    for a, b in ((s.index_fill(1, torch.tensor([2]), -math.inf), t), (s, t)):
+        b = b.index_fill(1, torch.tensor([4]), -math.inf)
+        value, grad = gradient(f, a, b, 2.0)
+        assert torch.isfinite(value).all()
+        assert torch.isfinite(grad).all()
+        assert (value <= 4 * math.log(10)).all()
+
+
 @divergences
 def test_finite_for_huge_logits_that_disagree_completely(name):
     """Pitfalls 6, 7: logits of +-200, teacher and student apart: finite value, finite gradient."""
@@ -157,6 +190,7 @@ def test_finite_for_huge_logits_that_disagree_completely(name):
     assert torch.isfinite(value).all()
     assert torch.isfinite(grad).all()
     exact = {"forward": 400.0, "reverse": 400.0, "jsd0.5": math.log(2)}
+    exact |= {"skew": math.log(10), "skew_reverse": math.log(10)}
     if name in exact:
         torch.testing.assert_close(value, torch.full((5,), exact[name]))
     if name == "forward":  # q - p
@@ -301,6 +335,8 @@ def test_wrong_input_is_named():
         (lambda: forward_kl(z, z, 0), "T=0"),
         (lambda: jsd(z, z, T=-2), "T=-2"),
         (lambda: jsd(z, z, beta=1.2), "1.2"),
+        (lambda: skew_kl(z, z, skew=1.0), r"\[0, 1\), got 1.0"),
+        (lambda: skew_reverse_kl(z, z, skew=-0.1), "-0.1"),
         (lambda: hint(z, z[..., :4]), r"\(2, 3, 5\).*\(2, 3, 4\)"),
     ]
     for call, words in cases:

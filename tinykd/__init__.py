@@ -5,11 +5,20 @@ import os
 from .data import Batches, jitter, load_mnist
 from .history import NonFiniteLoss
 from .hooks import Capture
-from .losses import cross_entropy, decoupled_kl, forward_kl, jsd, reverse_kl
+from .losses import (
+    cross_entropy,
+    decoupled_kl,
+    forward_kl,
+    jsd,
+    reverse_kl,
+    skew_kl,
+    skew_reverse_kl,
+)
 from .metrics import accuracy, agreement, mean_interval
 from .models import MLP, max_norm, predict
 from .objective import HardLabels, Hint, Objective, SoftTargets, Term
 from .schedules import cosine, linear, steps
+from .sentences import load_sentences
 from .softmax import entropy, log_softmax, softmax
 from .teacher import CachedTeacher
 from .trainer import Trainer
@@ -39,12 +48,15 @@ __all__ = [
     "jsd",
     "linear",
     "load_mnist",
+    "load_sentences",
     "log_softmax",
     "max_norm",
     "mean_interval",
     "predict",
     "reverse_kl",
     "scale",
+    "skew_kl",
+    "skew_reverse_kl",
     "softmax",
     "steps",
 ]

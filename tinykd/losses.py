@@ -88,6 +88,33 @@ def jsd(student: Tensor, teacher: Tensor, T: float = 1.0, beta: float = 0.5) -> 
     return T**2 * (beta * p_to_m + (1 - beta) * q_to_m)
 
 
+def skew_kl(student: Tensor, teacher: Tensor, T: float = 1.0, skew: float = 0.1) -> Tensor:
+    """Skew divergence: T**2 KL(p || m), m = skew p + (1 - skew) q.
+
+    student, teacher: logits (..., C). Returns (...), in nats, between 0 and T**2 log(1 / skew):
+    mixing a little of p into q keeps the ratio p / m, and so the gradient, bounded where q is far
+    too small (DistiLLM, arXiv 2402.03898, section 3.1). skew = 0 is forward_kl.
+    Raises ValueError if the shapes differ, T <= 0 or skew is outside [0, 1).
+    """
+    if _checked_skew(skew) == 0:
+        return forward_kl(student, teacher, T)
+    log_p, log_q = _log_probabilities(student, teacher, T)
+    return T**2 * _kl_to_mixture(log_p, log_q, skew)
+
+
+def skew_reverse_kl(student: Tensor, teacher: Tensor, T: float = 1.0, skew: float = 0.1) -> Tensor:
+    """Skew reverse divergence: T**2 KL(q || m), m = skew q + (1 - skew) p.
+
+    student, teacher: logits (..., C). Returns (...), in nats, between 0 and T**2 log(1 / skew)
+    (DistiLLM, arXiv 2402.03898, section 3.1). skew = 0 is reverse_kl.
+    Raises ValueError if the shapes differ, T <= 0 or skew is outside [0, 1).
+    """
+    if _checked_skew(skew) == 0:
+        return reverse_kl(student, teacher, T)
+    log_p, log_q = _log_probabilities(student, teacher, T)
+    return T**2 * _kl_to_mixture(log_q, log_p, skew)
+
+
 def decoupled_kl(
     student: Tensor,
     teacher: Tensor,
@@ -127,6 +154,12 @@ def _kl_to_mixture(log_a: Tensor, log_b: Tensor, share: float) -> Tensor:
     below = torch.log1p((1 - share) * torch.expm1(gap.clamp(max=0.0)))
     above = gap + torch.log1p(share * torch.expm1(-gap.clamp(min=0.0)))
     return expectation(log_a, -torch.where(gap < 0, below, above))
+
+
+def _checked_skew(skew: float) -> float:
+    if not 0 <= skew < 1:
+        raise ValueError(f"skew must lie in [0, 1), got {skew}: at 1 the mixture is the target")
+    return skew
 
 
 def _split(log_prob: Tensor, true: Tensor) -> tuple[Tensor, Tensor]:

@@ -141,7 +141,9 @@ class Trainer:
         """How much of the training is done, in [0, 1]; NaN where batches has no length."""
         if self.batches_per_epoch is None:
             return math.nan
-        return self.step / (self.epochs * math.ceil(self.batches_per_epoch / self.accumulate))
+        # A source may cut an epoch into another number of batches than it said at first.
+        whole = self.epochs * math.ceil(self.batches_per_epoch / self.accumulate)
+        return min(1.0, self.step / whole)
 
     def _run_epoch(self, batches: Iterable, dice: dict | None) -> None:
         shuffled: tuple[Any, Any] = (batches, getattr(batches, "sampler", None))

@@ -1,0 +1,168 @@
+"""Sentences with what about 20 people each felt on reading them (Hutto and Gilbert, ICWSM 2014).
+
+Tweets, snippets of film reviews, of product reviews and of editorials; made by
+`datasets/sentences/make_sentences.py`, where everything that was changed is written down.
+"""
+
+import gzip
+import hashlib
+import math
+import os
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+NAME = "sentences.tsv.gz"
+SPLITS = ("train", "held_out", "test")
+SHA256 = "2d26d645c5967ca2cec89b1d6c3aefa49c5cdd72cd0579015d457fbec2cad965"  # uncompressed
+BUCKET = 16  # batches' worth of sentences that are sorted by length together
+
+
+def load_sentences(
+    split: str = "train", folder: str | Path | None = None
+) -> tuple[list[str], Tensor, list[str]]:
+    """All sentences of a split: 18,725 for "train", 2,277 for "held_out", 2,413 for "test".
+
+    Snippets of one document (a review, an editorial) are all in one split. The order is random but
+    fixed, document by document, so the first n are a sample of all sources. Looks in `folder` if
+    given and nowhere else; otherwise in the folder that TINYKD_DATA names and in the repository's
+    `datasets/`.
+
+    Returns:
+        texts; ratings, float32 of shape (N, 9): how many people gave each of the values -4
+        (extremely negative) to 4 (extremely positive), 15 to 99 people a sentence; sources, each
+        "tweet", "film", "product" or "editorial".
+
+    Raises:
+        ValueError: unknown split; a file whose checksum is wrong (both checksums are quoted).
+        FileNotFoundError: no such file; says where it was looked for and how to get it.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"split is {split!r}: the sentences have {', '.join(SPLITS)}")
+    lines = _verified(_locate(folder)).decode().splitlines()
+    rows = [row for row in (line.split("\t") for line in lines) if row[0] == split]
+    ratings = torch.tensor([[float(count) for count in row[3].split()] for row in rows])
+    return [row[4] for row in rows], ratings, [row[1] for row in rows]
+
+
+def three_classes(ratings: Tensor) -> Tensor:
+    """Shares of the people who felt a sentence to be negative, neutral, positive: soft labels.
+
+    ratings: (..., 9), counts of the values -4 to 4. Returns (..., 3), each row of sum 1.
+    """
+    negative, positive = ratings[..., :4].sum(-1), ratings[..., 5:].sum(-1)
+    votes = torch.stack([negative, ratings[..., 4], positive], -1)
+    return votes / votes.sum(-1, keepdim=True)
+
+
+def sentences_file(folder: str | Path | None = None) -> Path:
+    """The file, found as `load_sentences` does, its checksum verified."""
+    path = _locate(folder)
+    _verified(path)
+    return path
+
+
+def _locate(folder: str | Path | None) -> Path:
+    chosen = folder or os.environ.get("TINYKD_DATA")
+    places = [Path(chosen).expanduser() / sub for sub in ("sentences", ".")] if chosen else []
+    if not folder:
+        places.append(Path(__file__).resolve().parents[1] / "datasets" / "sentences")
+    for place in places:
+        if (place / NAME).is_file():
+            return place / NAME
+    looked = "\n".join(f"  {place / NAME}" for place in places)
+    raise FileNotFoundError(
+        f"{NAME} was not found. Looked for\n{looked}\n"
+        "It comes with a clone of the course, in datasets/sentences/, and no public mirror has it. "
+        "Copy it from a clone into a folder and let TINYKD_DATA name that folder; or make it anew "
+        "from PyPI with datasets/sentences/make_sentences.py."
+    )
+
+
+def _verified(path: Path) -> bytes:
+    packed = path.read_bytes()
+    try:
+        raw = gzip.decompress(packed)
+        found = hashlib.sha256(raw).hexdigest()
+    except (OSError, EOFError, zlib.error) as error:
+        found = f"no readable gzip file ({error}; {len(packed):,} bytes)"
+    if found != SHA256:
+        raise ValueError(
+            f"{path} is corrupt: SHA-256 of its uncompressed bytes should be {SHA256}, found "
+            f"{found}. Restore it from the repository, or make it anew with "
+            "datasets/sentences/make_sentences.py."
+        )
+    return raw
+
+
+class SentenceBatches:
+    """Batches of whole sentences of similar length, padded on the right, for a `Classifier`.
+
+    Yields {"input_ids": (b, T), "attention_mask": (b, T), "labels": (b, ...), "index": (b,)}, T the
+    length of the batch's longest sentence. The order depends on (seed, epoch) alone, as in
+    `tinykd.Batches`.
+
+    ids: the token ids of each of N sentences. labels: tensor of N. size: sentences in a batch, the
+    last one smaller. limit: tokens a sentence is cut to.
+
+    Raises ValueError for lengths that differ, no sentences, one without tokens, or size below 1.
+    """
+
+    def __init__(
+        self,
+        ids: Sequence[Sequence[int]],
+        labels: Any,
+        size: int = 64,
+        shuffle: bool = True,
+        seed: int = 0,
+        pad: int = 0,
+        limit: int = 48,
+    ) -> None:
+        self.labels = torch.as_tensor(labels)
+        if len(ids) != len(self.labels) or not len(ids):
+            raise ValueError(f"{len(ids)} sentences and {len(self.labels)} labels")
+        if size < 1:
+            raise ValueError(f"size is {size}: a batch holds at least 1 sentence")
+        self.lengths = torch.tensor([min(len(one), limit) for one in ids])
+        if not self.lengths.min():
+            raise ValueError(f"sentence {int(self.lengths.argmin())} has no tokens")
+        self.ids = torch.full((len(ids), int(self.lengths.max())), pad)
+        for row, one, length in zip(self.ids, ids, self.lengths.tolist(), strict=True):
+            row[:length] = torch.as_tensor(one[:length])
+        self.size, self.shuffle, self.seed, self.epoch = size, shuffle, seed, 0
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        return math.ceil(len(self.ids) / self.size)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Make the next pass the one of `epoch`, counted from 0."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        groups = list(torch.arange(len(self.ids)).split(self.size))
+        if self.shuffle:
+            dice = np.random.default_rng((self.seed % 2**64, self.epoch))
+            order = torch.from_numpy(dice.permutation(len(self.ids)))
+            buckets = order.split(BUCKET * self.size)
+            order = torch.cat([one[self.lengths[one].argsort(stable=True)] for one in buckets])
+            groups = list(order.split(self.size))
+            groups = [groups[n] for n in dice.permutation(len(groups))]
+        self.epoch += 1
+        return map(self._batch, groups)
+
+    def _batch(self, index: Tensor) -> dict[str, Tensor]:
+        lengths = self.lengths[index]
+        ids = self.ids[index, : int(lengths.max())]
+        real = torch.arange(ids.shape[1]) < lengths[:, None]
+        return {
+            "input_ids": ids,
+            "attention_mask": real,
+            "labels": self.labels[index],
+            "index": index,
+        }
