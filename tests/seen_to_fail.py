@@ -362,11 +362,12 @@ BUGS = [
      "lm_topk: explicit_sum"),
     ("17 top-k renormalised", "lm/topk.py",
      "return TopK(ids, _buckets(log_p, ids), T)",
-     "return TopK(ids, torch.cat([log_p.gather(-1, ids).log_softmax(-1), "
-     "torch.full_like(log_p[..., :1], -math.inf)], -1), T)",
+     ("return TopK(ids, torch.cat([log_p.gather(-1, ids).log_softmax(-1), "
+      "torch.full_like(log_p[..., :1], -math.inf)], -1), T)"),
      "lm_topk: zero_where_student_equals_teacher or never_above"),
     ("17 tail subtracted from 1", "lm/topk.py",
-     "tail = rest.masked_fill(empty, 0.0).logsumexp(-1, keepdim=True).masked_fill(empty, -math.inf)",
+     ("tail = rest.masked_fill(empty, 0.0).logsumexp(-1, keepdim=True)"
+      ".masked_fill(empty, -math.inf)"),
      "tail = (1 - log_p.gather(-1, ids).exp().sum(-1, keepdim=True)).log()",
      "lm_topk: a_tiny_tail"),
     ("17 half precision no longer adds up", "lm/topk.py",
