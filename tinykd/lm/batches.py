@@ -45,6 +45,9 @@ class SequenceBatches:
     the examples' numbers. With `dense`, labels are (B, T) with -100 elsewhere, "mask" (B, T)
     is True where they are not, and there is no "keep": for terms that look along a sequence.
 
+    Prefer `tokens`: batches of equally many examples but unlike length weigh the same, so that a
+    token of a short answer, its end above all, counts for more than one of a long answer.
+
     examples: (prompt ids, answer ids) pairs. An answer ends in the end-of-sequence id, or the model
     never learns to stop. size: examples in a batch; or tokens: the most that B * T may be.
     Order depends on (seed, epoch) alone, as in `tinykd.Batches`.
