@@ -159,7 +159,7 @@ def mirror(tmp_path, monkeypatch):
     """An installed wheel's view: no repository, an empty TINYKD_DATA, our mirror, no waiting."""
     server = Mirror()
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
-    monkeypatch.setattr(tinykd.data, "__file__", str(tmp_path / "site" / "tinykd" / "data.py"))
+    monkeypatch.setattr(tinykd.files, "__file__", str(tmp_path / "site" / "tinykd" / "files.py"))
     monkeypatch.setattr(tinykd.download, "WAIT", 0)
     monkeypatch.setenv("TINYKD_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("TINYKD_DATA_URL", server.url)

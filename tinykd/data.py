@@ -3,10 +3,7 @@
 Data never executes on load: the files are plain arrays, checked against their SHA-256 before use.
 """
 
-import gzip
-import hashlib
 import os
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+
+from .files import data_folders, unpacked
 
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -67,10 +66,7 @@ def mnist_files(folder: str | Path | None = None) -> list[Path]:
 
 
 def _locate(name: str, folder: str | Path | None) -> Path:
-    chosen = folder or os.environ.get("TINYKD_DATA")
-    places = [Path(chosen).expanduser() / sub for sub in ("mnist", ".")] if chosen else []
-    if not folder:
-        places.append(Path(__file__).resolve().parents[1] / "datasets" / "mnist")
+    places = data_folders("mnist", folder)
     for place in places:
         if (place / name).is_file():
             return place / name
@@ -81,7 +77,7 @@ def _locate(name: str, folder: str | Path | None) -> Path:
         )
     from .download import cache, fetch  # pooch is slow to import and rarely needed
 
-    target = (places[0] if chosen else cache() / "mnist") / name
+    target = (places[0] if os.environ.get("TINYKD_DATA") else cache() / "mnist") / name
     if not target.is_file():
         bases = (os.environ["TINYKD_DATA_URL"],) if "TINYKD_DATA_URL" in os.environ else MIRRORS
         fetch([base.rstrip("/") + "/" + name for base in bases], target, _verified)
@@ -90,20 +86,8 @@ def _locate(name: str, folder: str | Path | None) -> Path:
 
 def _verified(path: Path) -> bytearray:
     """Uncompressed bytes of `path` (NAME.gz, or NAME.gz.part), or ValueError for a wrong file."""
-    packed = path.read_bytes()
-    expected = SHA256[path.name.partition(".")[0]]
-    try:
-        raw = gzip.decompress(packed)
-        found = hashlib.sha256(raw).hexdigest()
-    except (OSError, EOFError, zlib.error) as error:
-        whole = hashlib.sha256(packed).hexdigest()
-        found = f"no readable gzip file ({error}; {len(packed):,} bytes with SHA-256 {whole})"
-    if found != expected:
-        raise ValueError(
-            f"{path} is corrupt: SHA-256 of its uncompressed bytes should be {expected}, "
-            f"found {found}. Delete the file and run `tinykd data` to fetch it again."
-        )
-    return bytearray(raw)
+    remedy = "Delete the file and run `tinykd data` to fetch it again."
+    return bytearray(unpacked(path, SHA256[path.name.partition(".")[0]], remedy))
 
 
 def jitter(images: Tensor, pixels: int = 2, subpixel: bool = False) -> Tensor:

