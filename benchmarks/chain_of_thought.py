@@ -140,14 +140,8 @@ class Lab:
         run = dict(about)
         for name, problems in self.held_out.items():
             start = time.perf_counter()
-            drawn = sample(
-                fast,
-                self.tokenizer,
-                problems,
-                prompt=prompt,
-                batch_size=128,
-                **self.set["evaluate"],
-            )
+            how = {"prompt": prompt, "batch_size": 128, **self.set["evaluate"]}
+            drawn = sample(fast, self.tokenizer, problems, **how | ({"n": n} if n else {}))
             scores = evaluate_reasoning(drawn)
             run[name] = {key: [round(x, 4) for x in value] for key, value in scores.items()}
             run[name] |= {
@@ -279,9 +273,9 @@ def main() -> None:
         for method in ("chains", "answers", "chains, half"):
             student(lab, method, seed, lines)
     if not lab.done("SmolLM2"):
-        lab.measure(
-            lab.base, method="SmolLM2", seed=0, tokens=0, seconds=0, parameters=_size(lab.base)
-        )
+        about = {"method": "SmolLM2", "seed": 0, "tokens": 0, "seconds": 0}
+        # One sample a problem: few of them end by themselves, and each costs max_new tokens.
+        lab.measure(lab.base, 1, **about, parameters=_size(lab.base))
     lab.write(lab.results | {"machine": platform.processor() or platform.machine()})
 
 
