@@ -43,6 +43,17 @@ def test_greedy_is_the_argmax_step_by_step(batch_size, eos):
     assert len({tuple(answer) for answer in wanted}) >= len(PROMPTS) - 1
 
 
+def test_many_prompts_several_samples_and_long_answers():
+    """Prompts read in several parts, a prompt that comes twice, a cache that has to grow."""
+    model = small()
+    torch.manual_seed(1)
+    prompts = [torch.randint(0, 11, (1 + n % 13,)).tolist() for n in range(40)]
+    prompts += prompts[:7]
+    wanted = [greedy(model, prompt, 80, eos=3) for prompt in prompts]
+    assert sample(model, prompts, temperature=0, eos=3, max_new=80) == wanted
+    assert {len(answer) for answer in wanted} > {80}
+
+
 def test_rows_do_end_at_different_times():
     """Or the test above would show little."""
     lengths = {eos: {len(greedy(small(), p, 12, eos)) for p in PROMPTS} for eos in range(4)}

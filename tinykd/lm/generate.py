@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,7 +10,11 @@ from torch import Tensor
 from ..models import frozen
 from ..progress import bar
 from ..softmax import softmax
-from .transformer import Cache, Transformer
+from .layers import ROOM, Cache
+from .transformer import Transformer
+
+READ = 16  # prompts read at a time; they come in order of length
+LEAVE = 8  # rows that have ended leave when they are an eighth of the batch: moving rows costs too
 
 
 def generate(
@@ -27,7 +32,7 @@ def generate(
     """Continuations of prompts: new ids only, ending in `eos` where the model stopped by itself.
 
     prompts: lists of ids, none empty; they are sampled in order of length, `batch_size` at a time,
-    padded on the left, and a row that has ended leaves the batch.
+    padded on the left, and rows that have ended leave the batch.
     temperature: 0 takes the most likely token every time (greedy); above that, tokens are drawn.
     top_p: only from the most likely tokens that together have this much probability (Holtzman et
     al. 2020, arXiv 1904.09751).
@@ -51,23 +56,28 @@ def generate(
     with frozen(model), bar("sampling", len(prompts), 0, progress) as advance:
         for first in range(0, len(order), batch_size):
             rows = order[first : first + batch_size]
-            stream = _Stream(model, [prompts[i] for i in rows], max_new, pad)
+            stream = _Stream(model, [prompts[i] for i in rows], pad)
+            live = torch.ones(len(rows), dtype=torch.bool, device=device)
             for step in range(max_new):
                 drawn = draw(stream.logits, temperature, top_p, dice)
-                tokens += len(rows)
-                for i, token in zip(rows, drawn.tolist(), strict=True):
-                    answers[i].append(token)
-                going = torch.ones_like(drawn, dtype=torch.bool) if eos is None else drawn != eos
-                if step + 1 == max_new:
-                    going = torch.zeros_like(going)
-                done = len(rows) - int(going.sum())
+                alive = live.tolist()
+                for i, token, on in zip(rows, drawn.tolist(), alive, strict=True):
+                    if on:
+                        answers[i].append(token)
+                if eos is not None:
+                    live &= drawn != eos
+                left, tokens = int(live.sum()), tokens + sum(alive)
+                over = not left or step + 1 == max_new
                 note = f"{tokens / (time.perf_counter() - start):.0f} tokens/s"
-                advance(done, note)
-                if done:
-                    rows = [i for i, on in zip(rows, going.tolist(), strict=True) if on]
-                if not rows:
+                advance(sum(alive) - (0 if over else left), note)
+                if over:
                     break
-                stream.go_on(drawn[going], going if done else None)
+                if len(rows) - left < max(1, len(rows) // LEAVE):
+                    stream.go_on(drawn, None)
+                    continue
+                rows = [i for i, on in zip(rows, live.tolist(), strict=True) if on]
+                stream.go_on(drawn[live], live)
+                live = live[live]
     return answers
 
 
@@ -102,31 +112,37 @@ class _Stream:
 
     logits: Tensor  # (B, V)
 
-    def __init__(
-        self, model: Transformer, prompts: list[Sequence[int]], max_new: int, pad: int
-    ) -> None:
-        weight = model.embed.weight
-        length = max(map(len, prompts))
-        self.model = model
+    def __init__(self, model: Transformer, prompts: list[Sequence[int]], pad: int) -> None:
+        self.model, weight = model, model.embed.weight
         place = {tuple(prompt): n for n, prompt in enumerate(dict.fromkeys(map(tuple, prompts)))}
-        self.cache = Cache(model.config, len(place), length + max_new, weight)
-        ids = [[pad] * (length - len(prompt)) + list(prompt) for prompt in place]
-        real = [[0] * (length - len(prompt)) + [1] * len(prompt) for prompt in place]
-        self._read(
-            torch.tensor(ids, device=weight.device), torch.tensor(real, device=weight.device)
-        )
-        if len(place) < len(prompts):  # several samples of a prompt: it was read once for all
-            rows = torch.tensor([place[tuple(p)] for p in prompts], device=weight.device)
+        different = list(place)
+        length = max(map(len, different))
+        self.cache = Cache(model.config, len(different), length + ROOM, weight)
+        self.cache.length = length
+        logits = []
+        for first in range(0, len(different), READ):  # a few at a time: little padding
+            part = different[first : first + READ]
+            longest = max(map(len, part))
+            ids = [[pad] * (longest - len(prompt)) + list(prompt) for prompt in part]
+            real = [[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in part]
+            cache = Cache(model.config, len(part), longest, weight)
+            logits.append(self._read(ids, real, cache))
+            self.cache.paste(cache, first)
+        # Several samples of a prompt: it was read once for all.
+        rows = torch.tensor([place[tuple(prompt)] for prompt in prompts], device=weight.device)
+        self.logits = torch.cat(logits)[rows]
+        if len(different) < len(prompts):
             self.cache.keep_rows(rows)
-            self.logits = self.logits[rows]
 
     def go_on(self, tokens: Tensor, rows: Tensor | None) -> None:
         """Read the tokens drawn (B,); rows: which sequences go on, None for all."""
         if rows is not None:
             self.cache.keep_rows(rows)
-        self._read(tokens[:, None], torch.ones_like(tokens)[:, None])
+        self.logits = self._read(tokens[:, None], torch.ones_like(tokens)[:, None], self.cache)
 
-    def _read(self, ids: Tensor, real: Tensor) -> None:
-        rows, length = ids.shape
-        last = torch.arange(1, rows + 1, device=ids.device) * length - 1
-        self.logits = self.model(ids, real, keep=last, cache=self.cache)
+    def _read(self, ids: Any, real: Any, cache: Cache) -> Tensor:
+        """Logits (B, V) after the last position of ids (B, T)."""
+        device = self.model.embed.weight.device
+        ids, real = (torch.as_tensor(x, device=device) for x in (ids, real))
+        last = torch.arange(1, len(ids) + 1, device=device) * ids.shape[1] - 1
+        return self.model(ids, real, keep=last, cache=cache)

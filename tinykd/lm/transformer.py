@@ -88,10 +88,11 @@ class Transformer(nn.Module):
             )
         before = 0
         if cache is not None:
-            before, end = cache.length, cache.length + input_ids.shape[1]
-            cache.real[:, before:end] = real
-            real = cache.real[:, :end]
-        positions = (real.cumsum(1) - 1).clamp_min(0)[:, before:]
+            before = cache.length
+            cache.expect(real)
+            real = cache.real
+        end = before + input_ids.shape[1]
+        positions = (real.cumsum(1) - 1).clamp_min(0)[:, before:end]
         if attention_mask is None and cache is None:
             return None if self.config.causal else real[:, None, None], positions
         every = torch.ones(input_ids.shape[1], real.shape[1], dtype=torch.bool, device=real.device)
