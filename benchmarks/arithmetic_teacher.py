@@ -32,9 +32,9 @@ HOT = 1.5  # temperature at which the teacher writes the transfer set
 METHODS = ("answers only", "chains", "chains + KL")
 
 
-def train(model, examples, objective, tokens: int, rate: float, seed: int, teacher=None):
+def train(model, examples, objective, tokens: int, rate: float, seed: int, teacher=None, at=1024):
     """Train until `tokens` tokens, padding not counted, are read; returns seconds and tokens."""
-    source, batches, read = SequenceBatches(examples, tokens=2048, seed=seed), [], 0
+    source, batches, read = SequenceBatches(examples, tokens=at, seed=seed), [], 0
     while read < tokens:
         for batch in source:
             batches.append(batch)
@@ -74,7 +74,7 @@ def make_teacher(tokens: int, seed: int = 0) -> None:
     torch.manual_seed(seed)
     model = Transformer(SHAPES["teacher"])
     examples = rows((problem.question, problem.solution) for problem in own)
-    seconds, read = train(model, examples, HardLabels(), tokens, 3e-3, seed)
+    seconds, read = train(model, examples, HardLabels(), tokens, 3e-3, seed, at=2048)
     TEACHER.parent.mkdir(parents=True, exist_ok=True)
     save(model, TEACHER, torch.bfloat16)
     stored = load(TEACHER)
@@ -121,7 +121,7 @@ def run_students(seeds: int, tokens: int, rates: dict[str, float]) -> None:
                 seed,
                 teacher if "KL" in method else None,
             )
-            run = {"method": method, "seed": seed, "rate": rates[method], "tokens": read}
+            run = {"method": method, "seed": seed, "rate": rates[method], "tokens read": read}
             run |= {"seconds": round(seconds, 1), "examples": len(chains)}
             run |= score(student, held_out, temperature=0.6, top_p=0.95)
             done.append(run)
