@@ -1,7 +1,8 @@
 """Sampling: many prompts at once, each new token drawn from softmax(logits / T)."""
 
+import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -50,6 +51,7 @@ def generate(
         )
     device = next(model.parameters()).device
     dice = torch.Generator(device).manual_seed(seed)
+    pick = functools.partial(draw, temperature=temperature, top_p=top_p, dice=dice)
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     answers: list[list[int]] = [[] for _ in prompts]
     start, tokens = time.perf_counter(), 0
@@ -57,28 +59,39 @@ def generate(
         for first in range(0, len(order), batch_size):
             rows = order[first : first + batch_size]
             stream = _Stream(model, [prompts[i] for i in rows], pad)
-            live = torch.ones(len(rows), dtype=torch.bool, device=device)
-            for step in range(max_new):
-                drawn = draw(stream.logits, temperature, top_p, dice)
-                alive = live.tolist()
-                for i, token, on in zip(rows, drawn.tolist(), alive, strict=True):
-                    if on:
-                        answers[i].append(token)
-                if eos is not None:
-                    live &= drawn != eos
-                left, tokens = int(live.sum()), tokens + sum(alive)
-                over = not left or step + 1 == max_new
-                note = f"{tokens / (time.perf_counter() - start):.0f} tokens/s"
-                advance(sum(alive) - (0 if over else left), note)
-                if over:
-                    break
-                if len(rows) - left < max(1, len(rows) // LEAVE):
-                    stream.go_on(drawn, None)
-                    continue
-                rows = [i for i, on in zip(rows, live.tolist(), strict=True) if on]
-                stream.go_on(drawn[live], live)
-                live = live[live]
+            for drawn, ended in _write(stream, rows, answers, max_new, eos, pick):
+                tokens += drawn
+                advance(ended, f"{tokens / (time.perf_counter() - start):.0f} tokens/s")
     return answers
+
+
+def _write(
+    stream: "_Stream",
+    rows: list[int],
+    answers: list[list[int]],
+    max_new: int,
+    eos: int | None,
+    pick: Callable[[Tensor], Tensor],
+) -> Iterator[tuple[int, int]]:
+    """Append to answers[i] for i in `rows`; yields (tokens drawn, rows ended) after each step."""
+    live = torch.ones(len(rows), dtype=torch.bool, device=stream.logits.device)
+    for step in range(max_new):
+        drawn, alive = pick(stream.logits), live.tolist()
+        for i, token, on in zip(rows, drawn.tolist(), alive, strict=True):
+            if on:
+                answers[i].append(token)
+        if eos is not None:
+            live &= drawn != eos
+        left = int(live.sum()) if step + 1 < max_new else 0
+        yield sum(alive), sum(alive) - left
+        if not left:
+            return
+        if len(rows) - left < max(1, len(rows) // LEAVE):
+            stream.go_on(drawn, None)
+        else:
+            rows = [i for i, on in zip(rows, live.tolist(), strict=True) if on]
+            stream.go_on(drawn[live], live)
+            live = live[live]
 
 
 def draw(logits: Tensor, temperature: float, top_p: float, dice: torch.Generator) -> Tensor:
