@@ -52,7 +52,7 @@ FULL = {
     "held_out": {"held_out_numbers": 7, "held_out_templates": 20},  # problems a template
     "teacher": {"epochs": 2, "lr": 3e-4},
     "transfer": {"problems": 60, "n": 4, "per_problem": 2, "temperature": 0.8, "top_p": 0.95},
-    "student_tokens": 120_000,
+    "student_tokens": 240_000,
     "chains": {"lr": 1e-3},
     "answers": {"lr": 1e-3},
     "chains, half": {"lr": 5e-4},
@@ -106,7 +106,7 @@ class Lab:
 
     def write(self, results: dict) -> None:
         """Keep results, all or nothing."""
-        results = {"settings": self.set, **results}
+        results = {**results, "settings": self.set}
         with atomic(self.file) as part:
             part.write_text(json.dumps(results, indent=1) + "\n")
 

@@ -129,7 +129,9 @@ def count_parameters(sizes):
 
 
 # %% role="check" name="count_parameters.paper" points=1 rtol=0.0000001 hint="The example in the text gives 23,860: try count_parameters((784, 30, 10)) in a cell of your own."
-check("count_parameters.paper", count_parameters((784, 1200, 1200, 10)))
+rng = check.rng("count_parameters.paper")
+a, b = (int(n) for n in rng.integers(800, 1600, size=2))  # about the size of the paper's network
+check("count_parameters.paper", count_parameters((784, a, b, 10)))
 
 # %% role="check" name="count_parameters.random" points=1 rtol=0.0000001 hint="Every pair of neighbours is a layer, however many there are, and a layer from a to b units has a * b + b parameters."
 rng = check.rng("count_parameters.random")
@@ -229,15 +231,18 @@ def count_errors(logits, labels):
 
 # %% role="check" name="count_errors.batch" points=1 hint="The number of rows whose largest logit does not stand at the place of the label."
 rng = check.rng("count_errors.batch")
-logits_ = torch.from_numpy(rng.normal(size=(50, 10)))
-labels_ = torch.from_numpy(rng.integers(0, 10, size=50))
-logits_[torch.arange(37), labels_[:37]] += 3.0  # a network that is often right
+n = int(rng.integers(200, 5000))
+logits_ = torch.from_numpy(rng.normal(size=(n, 10)))
+labels_ = torch.from_numpy(rng.integers(0, 10, size=n))
+logits_[torch.arange(n // 2), labels_[: n // 2]] += 3.0  # a network that is often right
 check("count_errors.batch", count_errors(logits_, labels_))
 
 # %% role="hidden" name="count_errors.sequence" points=1 hint="The logits may have more axes, such as (sentences, words, C): the classes are always along the last one, -1."
 rng = check.rng("count_errors.sequence")
-labels_ = torch.from_numpy(rng.integers(0, 5, size=(4, 5)))
-check("count_errors.sequence", count_errors(torch.from_numpy(rng.normal(size=(4, 5, 5))), labels_))
+n = int(rng.integers(100, 1000))
+labels_ = torch.from_numpy(rng.integers(0, 5, size=(n, 5)))
+logits_ = torch.from_numpy(rng.normal(size=(n, 5, 5)) + 2 * np.eye(5)[labels_])  # often right
+check("count_errors.sequence", count_errors(logits_, labels_))
 
 
 # %% role="mutant" of="count_errors" name="count_errors.counts_right" loses="count_errors.batch, count_errors.sequence" hint="You counted the right answers. Errors are where they differ: != instead of ==."
@@ -401,8 +406,10 @@ def soft_label(votes, classes=10):
     # END SOLUTION
 
 
-# %% role="check" name="soft_label.twenty" points=1 hint="A tensor of ten shares: 0.65 for class 2, 0.25 for class 3, 0.1 for class 7, and 0 for the rest."
-votes = torch.tensor([2] * 13 + [3] * 5 + [7] * 2)
+# %% role="check" name="soft_label.twenty" points=1 hint="A tensor of ten shares: 0.65 for the class with 13 of the 20 votes, 0.25 for the one with 5, 0.1 for the one with 2, and 0 for the rest."
+rng = check.rng("soft_label.twenty")
+a, b, c = rng.permutation(9)[:3].tolist()  # in the text these three are 2, 3 and 7
+votes = torch.tensor([a] * 13 + [b] * 5 + [c] * 2)
 check("soft_label.twenty", soft_label(votes))
 
 # %% role="check" name="soft_label.classes" points=1 hint="The result has as many numbers as there are classes, also where the last ones got no vote, and they sum to 1."

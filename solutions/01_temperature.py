@@ -411,10 +411,10 @@ check("entropy.values", entropy(rng.dirichlet(np.ones(10), size=4)))
 
 # %% role="check" name="entropy.zeros" points=1 hint="0 log 0 counts as 0, exactly: the other classes must count as if the impossible ones were not there."
 rng = check.rng("entropy.zeros")
-p = np.zeros((3, 6))
+p = np.zeros((4, 6))
 p[0, 2] = 1.0  # certain: entropy 0
 p[1, [0, 5]] = 0.5  # two classes, equally likely: log 2
-p[2, 1:4] = rng.dirichlet(np.ones(3))
+p[2:, 1:4] = rng.dirichlet(np.ones(3), size=2)
 check("entropy.zeros", entropy(p))
 
 # %% role="hidden" name="entropy.shape" points=1 hint="Try p of shape (2, 3, 5): one entropy for each of the 2 x 3 distributions."
@@ -676,8 +676,10 @@ check("dark_knowledge.matrix", dark_knowledge(rng.dirichlet(np.ones(4) / 2, size
 # %% role="hidden" name="dark_knowledge.pair" points=1 hint="The largest entry of the matrix must be the pair that is confused most: rows are true classes, columns are what they are taken for."
 rng = check.rng("dark_knowledge.pair")
 labels_ = np.repeat(np.arange(5), [30, 4, 4, 4, 4])
-p = rng.dirichlet(np.ones(5), size=46) * 0.5 + 0.5 * np.eye(5)[labels_]
-p[labels_ == 3, 1] += 0.4  # threes that look like ones; the many zeros must not outvote them
+p = rng.dirichlet(np.ones(5), size=46) * 0.3 + 0.7 * np.eye(5)[labels_]
+p[labels_ == 3, 1] += rng.uniform(
+    0.2, 0.3
+)  # threes that look like ones; the many zeros must not outvote them
 M = np.asarray(dark_knowledge(p / p.sum(1, keepdims=True), labels_))
 check("dark_knowledge.pair", [*np.unravel_index(M.argmax(), (5, 5)), M.max()])
 
@@ -816,7 +818,7 @@ check("torch_softmax.gradient", {"p": p, "logits afterwards": x, "grad": z.grad}
 
 # %% role="hidden" name="torch_softmax.large" points=1 hint="Try float16 logits of 60,000 at T = 0.5, which is 120,000: more than float16 can hold. Go up first."
 rng = check.rng("torch_softmax.large")
-z = torch.from_numpy(60_000 + 64 * rng.integers(0, 2, size=(2, 4))).half()
+z = torch.from_numpy(60_000 + 64 * rng.integers(0, 2, size=(4, 5))).half()
 p = torch_softmax(z, T=0.5)
 check("torch_softmax.large", p)
 

@@ -662,7 +662,7 @@ def interval(values):
 
 # %% role="check" name="interval.three" points=1 hint="Three runs: two degrees of freedom, T95[2], s with n - 1 = 2, divided by the root of 3."
 rng = check.rng("interval.three")
-check("interval.three", interval([int(x) for x in rng.integers(60, 90, size=3)]))
+check("interval.three", interval([float(x) for x in rng.normal(75, 9, size=3)]))
 
 # %% role="check" name="interval.six" points=1 hint="Everything depends on n = len(values): the mean, s, the root and the place in T95."
 rng = check.rng("interval.six")
@@ -844,22 +844,24 @@ def best_temperature(records):
 
 # %% role="check" name="best_temperature.mean" points=1 hint="Mean validation errors of every temperature; the smallest mean wins. One lucky run does not, and test errors are not looked at."
 rng = check.rng("best_temperature.mean")
-records = []
-for T, val, test in ((1, 300, 250), (2.5, 252, 240), (4, 262, 260), (8, 281, 215), (20, 310, 300)):
+records, to_try = [], np.sort(rng.uniform(1, 40, size=5).round(2)).tolist()
+errors_ = (300, 250), (252, 240), (262, 260), (281, 215), (310, 300)  # validation, test
+for T, (val, test) in zip(to_try, errors_, strict=True):
     for seed in range(3):
         noise = int(rng.integers(-3, 4))
         records.append(
             {"T": T, "seed": seed, "val_errors": val + noise, "test_errors": test - noise}
         )
-records[0]["val_errors"] -= 70  # a lucky seed at T = 1
-records[5]["val_errors"] += 70  # and a very unlucky one at T = 2.5
+records[0]["val_errors"] -= 70  # a lucky seed at the lowest T
+records[5]["val_errors"] += 70  # and a very unlucky one at the second
 rng.shuffle(records)
 check("best_temperature.mean", best_temperature(records))
 
 # %% role="check" name="best_temperature.labels" points=1 hint="Records with T = None learned from labels: they have no temperature, so they cannot win."
 rng = check.rng("best_temperature.labels")
+low, middle, high = np.sort(rng.uniform(1, 40, size=3).round(2)).tolist()
 records = []
-for T, val, test in ((None, 200, 280), (20, 262, 240), (8, 241, 250), (4, 255, 215)):
+for T, val, test in ((None, 200, 280), (high, 262, 240), (middle, 241, 250), (low, 255, 215)):
     for seed in range(3):
         noise = int(rng.integers(-3, 4))
         records.append(
@@ -869,18 +871,20 @@ check("best_temperature.labels", best_temperature(records))
 
 # %% role="check" name="best_temperature.ties" points=1 hint="Two temperatures with the same mean: the smaller one, in whatever order the records come."
 rng = check.rng("best_temperature.ties")
-low = int(rng.integers(200, 230))
+to_try = np.sort(rng.uniform(1, 40, size=4).round(2))[::-1].tolist()  # from high to low
+fewest = int(rng.integers(200, 230))
 records = [
-    {"T": T, "seed": seed, "val_errors": low + more, "test_errors": 200 + 10 * i}
-    for i, (T, by_seed) in enumerate(((40, (30, 31)), (20, (3, 5)), (8, (0, 8)), (1, (50, 52))))
+    {"T": T, "seed": seed, "val_errors": fewest + more, "test_errors": 200 + 10 * i}
+    for i, (T, by_seed) in enumerate(zip(to_try, ((30, 31), (3, 5), (0, 8), (50, 52)), strict=True))
     for seed, more in enumerate(by_seed)
 ]
 check("best_temperature.ties", best_temperature(records))
 
 # %% role="hidden" name="best_temperature.secret" points=1 hint="Temperatures may have different numbers of seeds: compare means, not sums."
 rng = check.rng("best_temperature.secret")
+low, middle, high = np.sort(rng.uniform(1, 40, size=3).round(2)).tolist()
 records = []
-for T, val, n in ((12, 200, 2), (2, 190, 5), (5, 230, 1), (None, 100, 1)):
+for T, val, n in ((high, 200, 2), (low, 190, 5), (middle, 230, 1), (None, 100, 1)):
     for seed in range(n):
         noise = int(rng.integers(-3, 4))
         records.append({"T": T, "seed": seed, "val_errors": val + noise, "test_errors": 300 - val})
@@ -1074,23 +1078,26 @@ def best_bias(logits, labels, classes, grid):
 
 # %% role="check" name="best_bias.raise" points=1 hint="The logits of class 3 are too low here: the best shift is above 0. Count the errors on all digits: those that turn into a false 3 count too."
 rng = check.rng("best_bias.raise")
-logits = torch.tensor(rng.normal(scale=4, size=(1000, 6)))
+logits = torch.tensor(rng.normal(scale=4, size=(4000, 6)))
 labels_ = logits.argmax(-1)
-logits = logits + torch.tensor(rng.normal(scale=1.0, size=(1000, 6)))
+logits = logits + torch.tensor(rng.normal(scale=1.0, size=(4000, 6)))
 logits[:, 3] -= 3.5
-check("best_bias.raise", best_bias(logits, labels_, [3], torch.arange(-8, 8.1, 0.5)))
+grid = rng.uniform(0.8, 1.2) * torch.arange(-8, 8.1, 0.5)
+check("best_bias.raise", best_bias(logits, labels_, [3], grid))
 
 # %% role="check" name="best_bias.lower" points=1 hint="Classes 7 and 8 are too high, not by the same amount: one shift for both, below 0."
 rng = check.rng("best_bias.lower")
-logits = torch.tensor(rng.normal(scale=4, size=(1000, 10)))
+logits = torch.tensor(rng.normal(scale=4, size=(4000, 10)))
 labels_ = logits.argmax(-1)
-logits = logits + torch.tensor(rng.normal(scale=0.3, size=(1000, 10)))
+logits = logits + torch.tensor(rng.normal(scale=0.3, size=(4000, 10)))
 logits[:, [7, 8]] += torch.tensor([0.5, 7.0])
-check("best_bias.lower", best_bias(logits, labels_, [7, 8], torch.arange(-8, 8.1, 0.5)))
+grid = rng.uniform(0.8, 1.2) * torch.arange(-8, 8.1, 1.0)
+check("best_bias.lower", best_bias(logits, labels_, [7, 8], grid))
 
 # %% role="check" name="best_bias.ties" points=1 hint="Several shifts make equally few errors: take the one closest to 0. And leave the logits you were given as they were."
 rng = check.rng("best_bias.ties")
 truth = torch.arange(8) % 4
+grid = rng.uniform(0.8, 1.2) * torch.arange(-25, 25.1, 1.0)
 found = {"bias": [], "logits changed by": []}
 for low in (11.0, -11.0):  # once the good shifts are above 0, once below
     logits = 8.0 * torch.nn.functional.one_hot(truth, 4) + torch.tensor(
@@ -1098,17 +1105,18 @@ for low in (11.0, -11.0):  # once the good shifts are above 0, once below
     )
     logits[:, 1] -= low
     before = logits.clone()
-    found["bias"].append(best_bias(logits, truth, [1], torch.arange(-25, 25.1, 1.0)))
+    found["bias"].append(best_bias(logits, truth, [1], grid))
     found["logits changed by"].append(float((logits - before).abs().max()))
 check("best_bias.ties", found)
 
 # %% role="hidden" name="best_bias.secret" points=1 hint="Other classes, another grid, more digits."
 rng = check.rng("best_bias.secret")
-logits = torch.tensor(rng.normal(scale=3, size=(1000, 7)))
+logits = torch.tensor(rng.normal(scale=3, size=(4000, 7)))
 labels_ = logits.argmax(-1)
-logits = logits + torch.tensor(rng.normal(scale=0.3, size=(1000, 7)))
+logits = logits + torch.tensor(rng.normal(scale=0.3, size=(4000, 7)))
 logits[:, [0, 2, 5]] -= torch.tensor([6.0, 2.0, 2.0])
-check("best_bias.secret", best_bias(logits, labels_, [0, 2, 5], torch.arange(-5, 5.1, 0.25)))
+grid = rng.uniform(0.8, 1.2) * torch.arange(-5, 5.1, 0.5)
+check("best_bias.secret", best_bias(logits, labels_, [0, 2, 5], grid))
 
 
 # %% role="mutant" of="best_bias" name="best_bias.sign" loses="best_bias.raise, best_bias.lower, best_bias.ties, best_bias.secret" hint="The sign is wrong: the number to add is asked for, and you subtracted, or returned minus the best."

@@ -584,7 +584,7 @@ def reverse_kl(student, teacher, T=1.0):
 
 # %% role="check" name="reverse_kl.values" points=1 hint="At T = 1: sum over words of q (log q - log p), q the student's probabilities. The gradient flows through both q's."
 rng = check.rng("reverse_kl.values")
-student, teacher = draw(rng, 2, 3, 10), draw(rng, 2, 3, 10).detach()
+student, teacher = draw(rng, 2, 3, 10, size=2), draw(rng, 2, 3, 10, size=2).detach()
 check("reverse_kl.values", report(reverse_kl(student, teacher), student))
 
 # %% role="check" name="reverse_kl.temperature" points=1 hint="At T = 3 both sides get the temperature, and the result is multiplied by T squared."
@@ -594,30 +594,30 @@ check("reverse_kl.temperature", report(reverse_kl(student, teacher, T=3.0), stud
 
 # %% role="check" name="reverse_kl.extreme" points=1 hint="Logits hundreds apart: log-probabilities all the way, no log of a probability."
 rng = check.rng("reverse_kl.extreme")
-student, teacher = draw(rng, 4, 10, size=200).float(), draw(rng, 4, 10, size=200).float().detach()
+student = draw(rng, 4, 10, size=[[200.0], [200.0], [200.0], [2.0]]).float()
+teacher = draw(rng, 4, 10, size=200).float().detach()
 check("reverse_kl.extreme", report(reverse_kl(student, teacher), student))
 
-# %% role="check" name="reverse_kl.constant" points=1 hint="The teacher received a gradient. It is a constant: detach it."
+# %% role="check" name="reverse_kl.constant" points=1 hint="The first gradient, the student's, is the loss's; the second, the teacher's, is 0: the teacher is a constant, detach it."
 rng = check.rng("reverse_kl.constant")
-student, teacher = draw(rng, 3, 10), draw(rng, 3, 10)
-check("reverse_kl.constant", report(reverse_kl(student, teacher), teacher)["gradients"])
+student, teacher = draw(rng, 3, 10, size=2), draw(rng, 3, 10, size=2)
+found = report(reverse_kl(student, teacher), student, teacher)["gradients"]
+check("reverse_kl.constant", found)
 
 # %% role="hidden" name="reverse_kl.secret" points=1 hint="Another shape and another temperature: the same formula in value and in gradient."
 rng = check.rng("reverse_kl.secret")
-student, teacher = (
-    draw(rng, 2, 2, 7, size=100).float(),
-    draw(rng, 2, 2, 7, size=100).float().detach(),
-)
+student = draw(rng, 2, 2, 7, size=[[100.0], [2.0]]).float()
+teacher = draw(rng, 2, 2, 7, size=100).float().detach()
 check("reverse_kl.secret", report(reverse_kl(student, teacher, T=2.5), student))
 
 
-# %% role="mutant" of="reverse_kl" name="reverse_kl.forward" loses="reverse_kl.values, reverse_kl.temperature, reverse_kl.extreme, reverse_kl.secret" hint="That is the forward KL: the weights of the sum must be the student's probabilities."
+# %% role="mutant" of="reverse_kl" name="reverse_kl.forward" loses="reverse_kl.values, reverse_kl.temperature, reverse_kl.extreme, reverse_kl.secret, reverse_kl.constant" hint="That is the forward KL: the weights of the sum must be the student's probabilities."
 def reverse_kl(student, teacher, T=1.0):
     log_p, log_q = log_softmax(teacher.detach(), T), log_softmax(student, T)
     return T**2 * (log_p.exp() * (log_p - log_q)).sum(-1)
 
 
-# %% role="mutant" of="reverse_kl" name="reverse_kl.frozen_weights" loses="reverse_kl.values, reverse_kl.temperature, reverse_kl.secret" hint="The value is right and the gradient is 0: you detached the weights q. They are the student's, and they move."
+# %% role="mutant" of="reverse_kl" name="reverse_kl.frozen_weights" loses="reverse_kl.values, reverse_kl.temperature, reverse_kl.secret, reverse_kl.extreme, reverse_kl.constant" hint="The value is right and the gradient is 0: you detached the weights q. They are the student's, and they move."
 def reverse_kl(student, teacher, T=1.0):
     log_p, log_q = log_softmax(teacher.detach(), T), log_softmax(student, T)
     return T**2 * (log_q.exp().detach() * (log_q - log_p)).sum(-1)
@@ -635,7 +635,7 @@ def reverse_kl(student, teacher, T=1.0):
     return T**2 * (log_q.exp() * (log_q - log_p)).sum(-1)
 
 
-# %% role="mutant" of="reverse_kl" name="reverse_kl.class_mean" loses="reverse_kl.values, reverse_kl.temperature, reverse_kl.extreme, reverse_kl.secret" hint="You took the mean over the words: with 49,152 of them the loss is 49,152 times too small. A divergence is a sum over classes."
+# %% role="mutant" of="reverse_kl" name="reverse_kl.class_mean" loses="reverse_kl.values, reverse_kl.temperature, reverse_kl.extreme, reverse_kl.secret, reverse_kl.constant" hint="You took the mean over the words: with 49,152 of them the loss is 49,152 times too small. A divergence is a sum over classes."
 def reverse_kl(student, teacher, T=1.0):
     log_p, log_q = log_softmax(teacher.detach(), T), log_softmax(student, T)
     return T**2 * (log_q.exp() * (log_q - log_p)).mean(-1)
@@ -647,7 +647,7 @@ def reverse_kl(student, teacher, T=1.0):
     return T**2 * (q * ((q + 1e-10).log() - (p + 1e-10).log())).sum(-1)
 
 
-# %% role="mutant" of="reverse_kl" name="reverse_kl.no_entropy" loses="reverse_kl.values, reverse_kl.temperature" hint="-sum q log p alone: its minimum is to put everything on the teacher's favourite word. The student's own log q belongs to it."
+# %% role="mutant" of="reverse_kl" name="reverse_kl.no_entropy" loses="reverse_kl.values, reverse_kl.temperature, reverse_kl.extreme, reverse_kl.secret, reverse_kl.constant" hint="-sum q log p alone: its minimum is to put everything on the teacher's favourite word. The student's own log q belongs to it."
 def reverse_kl(student, teacher, T=1.0):
     log_p, log_q = log_softmax(teacher.detach(), T), log_softmax(student, T)
     return -(T**2) * (log_q.exp() * log_p).sum(-1)
@@ -659,7 +659,7 @@ def reverse_kl(student, teacher, T=1.0):
     return T**2 * (log_q.exp() * (log_q - log_p)).sum(-1)
 
 
-# %% role="mutant" of="reverse_kl" name="reverse_kl.sign" loses="reverse_kl.values, reverse_kl.temperature, reverse_kl.extreme, reverse_kl.secret" hint="The sign is wrong: a divergence is never negative."
+# %% role="mutant" of="reverse_kl" name="reverse_kl.sign" loses="reverse_kl.values, reverse_kl.temperature, reverse_kl.extreme, reverse_kl.secret, reverse_kl.constant" hint="The sign is wrong: a divergence is never negative."
 def reverse_kl(student, teacher, T=1.0):
     log_p, log_q = log_softmax(teacher.detach(), T), log_softmax(student, T)
     return T**2 * (log_q.exp() * (log_p - log_q)).sum(-1)
@@ -756,10 +756,12 @@ rng = check.rng("topk_kl.temperature")
 student, teacher = draw(rng, 2, 3, 9), draw(rng, 2, 3, 9).detach()
 check("topk_kl.temperature", report(topk_kl(student, teacher, 2, T=3.0), student))
 
-# %% role="check" name="topk_kl.zero" points=1 hint="The student equals the teacher: loss 0 and gradient 0. If the tail is cut off, the student is pushed away from a teacher it already matches."
+# %% role="check" name="topk_kl.zero" points=1 hint="Item 0: the student equals the teacher, so loss 0 and gradient 0; if the tail is cut off, the student is pushed away from a teacher it already matches. Item 1: they differ, and neither is 0."
 rng = check.rng("topk_kl.zero")
-student = draw(rng, 4, 12)
-check("topk_kl.zero", report(topk_kl(student, student.detach().clone(), 4), student))
+student, other = draw(rng, 4, 12), draw(rng, 4, 12).detach()
+agreed = topk_kl(student, student.detach().clone(), 4)
+differs = topk_kl(student, other, 4)
+check("topk_kl.zero", [report(agreed, student), report(differs, student)])
 
 # %% role="check" name="topk_kl.sure" points=1 hint="Here somebody is so sure that k words sum to 1 in float32, yet the tail is 1e-17 and not 0. Add the others up with logsumexp; do not subtract from 1."
 rng = check.rng("topk_kl.sure")
@@ -772,10 +774,10 @@ teacher_sure, student_sure = (
 loss = topk_kl(student + student_sure * favourite, teacher + teacher_sure * favourite, 2)
 check("topk_kl.sure", report(loss, student))
 
-# %% role="check" name="topk_kl.constant" points=1 hint="The teacher received a gradient. It is a constant: detach it."
+# %% role="check" name="topk_kl.constant" points=1 hint="The first gradient, the student's, is the loss's; the second, the teacher's, is 0: the teacher is a constant, detach it."
 rng = check.rng("topk_kl.constant")
 student, teacher = draw(rng, 3, 10), draw(rng, 3, 10)
-check("topk_kl.constant", report(topk_kl(student, teacher, 4), teacher)["gradients"])
+check("topk_kl.constant", report(topk_kl(student, teacher, 4), student, teacher)["gradients"])
 
 # %% role="hidden" name="topk_kl.secret" points=1 hint="Another k, shape and temperature: nothing may be fixed."
 rng = check.rng("topk_kl.secret")
@@ -783,7 +785,7 @@ student, teacher = draw(rng, 2, 2, 15), draw(rng, 2, 2, 15).detach()
 check("topk_kl.secret", report(topk_kl(student, teacher, 5, T=1.7), student))
 
 
-# %% role="mutant" of="topk_kl" name="topk_kl.renormalised" loses="topk_kl.values, topk_kl.temperature, topk_kl.sure, topk_kl.secret" hint="Both sides are renormalised over the k words: what student and teacher do with all other words is never compared. Add the tail bucket."
+# %% role="mutant" of="topk_kl" name="topk_kl.renormalised" loses="topk_kl.values, topk_kl.temperature, topk_kl.sure, topk_kl.secret, topk_kl.zero, topk_kl.constant" hint="Both sides are renormalised over the k words: what student and teacher do with all other words is never compared. Add the tail bucket."
 def topk_kl(student, teacher, k, T=1.0):
     log_p, log_q = log_softmax(teacher.detach(), T), log_softmax(student, T)
     ids = log_p.topk(k).indices
@@ -791,7 +793,7 @@ def topk_kl(student, teacher, k, T=1.0):
     return T**2 * (log_b.exp() * (log_b - log_c)).sum(-1)
 
 
-# %% role="mutant" of="topk_kl" name="topk_kl.teacher_renormalised" loses="topk_kl.values, topk_kl.temperature, topk_kl.zero, topk_kl.sure, topk_kl.secret" hint="The teacher's k probabilities are scaled up to 1, the student's are not: you teach that every other word is impossible. Add the tail bucket."
+# %% role="mutant" of="topk_kl" name="topk_kl.teacher_renormalised" loses="topk_kl.values, topk_kl.temperature, topk_kl.zero, topk_kl.sure, topk_kl.secret, topk_kl.constant" hint="The teacher's k probabilities are scaled up to 1, the student's are not: you teach that every other word is impossible. Add the tail bucket."
 def topk_kl(student, teacher, k, T=1.0):
     log_p, log_q = log_softmax(teacher.detach(), T), log_softmax(student, T)
     ids = log_p.topk(k).indices
@@ -799,7 +801,7 @@ def topk_kl(student, teacher, k, T=1.0):
     return T**2 * (log_b.exp() * (log_b - log_c)).sum(-1)
 
 
-# %% role="mutant" of="topk_kl" name="topk_kl.no_tail" loses="topk_kl.values, topk_kl.temperature, topk_kl.zero, topk_kl.sure, topk_kl.secret" hint="The tail bucket is missing. The k probabilities are no distribution: this 'KL' can be negative, and pulls at a student that is already right."
+# %% role="mutant" of="topk_kl" name="topk_kl.no_tail" loses="topk_kl.values, topk_kl.temperature, topk_kl.zero, topk_kl.sure, topk_kl.secret, topk_kl.constant" hint="The tail bucket is missing. The k probabilities are no distribution: this 'KL' can be negative, and pulls at a student that is already right."
 def topk_kl(student, teacher, k, T=1.0):
     log_p, log_q = log_softmax(teacher.detach(), T), log_softmax(student, T)
     ids = log_p.topk(k).indices
@@ -807,7 +809,7 @@ def topk_kl(student, teacher, k, T=1.0):
     return T**2 * (log_b.exp() * (log_b - log_c)).sum(-1)
 
 
-# %% role="mutant" of="topk_kl" name="topk_kl.own_words" loses="topk_kl.values, topk_kl.temperature, topk_kl.sure, topk_kl.secret" hint="The student's buckets hold its own favourite words. Bucket 1 must be the same word on both sides: the teacher's."
+# %% role="mutant" of="topk_kl" name="topk_kl.own_words" loses="topk_kl.values, topk_kl.temperature, topk_kl.sure, topk_kl.secret, topk_kl.zero, topk_kl.constant" hint="The student's buckets hold its own favourite words. Bucket 1 must be the same word on both sides: the teacher's."
 def topk_kl(student, teacher, k, T=1.0):
     def buckets(log_prob):
         ids = log_prob.topk(k).indices
@@ -883,7 +885,7 @@ def topk_kl(student, teacher, k, T=1.0):
     return (log_b.exp() * (log_b - log_c)).sum(-1)
 
 
-# %% role="mutant" of="topk_kl" name="topk_kl.reversed" loses="topk_kl.values, topk_kl.temperature, topk_kl.sure, topk_kl.secret" hint="The buckets are right, the direction is not: this is KL(c || b). The weights are the teacher's."
+# %% role="mutant" of="topk_kl" name="topk_kl.reversed" loses="topk_kl.values, topk_kl.temperature, topk_kl.sure, topk_kl.secret, topk_kl.zero, topk_kl.constant" hint="The buckets are right, the direction is not: this is KL(c || b). The weights are the teacher's."
 def topk_kl(student, teacher, k, T=1.0):
     log_p, log_q = log_softmax(teacher.detach(), T), log_softmax(student, T)
     ids = log_p.topk(k).indices

@@ -189,12 +189,13 @@ def sampling_probabilities(logits, temperature=1.0, top_p=1.0):
 rng = check.rng("sampling_probabilities.temperature")
 check(
     "sampling_probabilities.temperature",
-    sampling_probabilities(draw(rng, 5).detach(), temperature=0.6),
+    sampling_probabilities(draw(rng, 4, 9).detach(), temperature=0.6),
 )
 
 # %% role="check" name="sampling_probabilities.nucleus" points=1 hint="The smallest set from the top that reaches top_p, the token that crosses it included; the rest is 0, and what is left sums to 1."
 rng = check.rng("sampling_probabilities.nucleus")
-z = torch.tensor(rng.permutation([0.4, 0.3, 0.15, 0.1, 0.05])).log()
+rows = [rng.permutation([0.4, 0.3, 0.15, 0.1, 0.05]) for _ in range(6)]
+z = torch.tensor(np.array(rows)).log()
 check(
     "sampling_probabilities.nucleus",
     {p: sampling_probabilities(z, top_p=p) for p in (0.2, 0.5, 0.8, 0.9, 1.0)},
@@ -789,23 +790,27 @@ labels = torch.tensor([[-100, 2, 0, 1], [-100, 3, -100, -100]])
 teacher_z[labels == -100] = np.nan
 check("gkd_loss.garbage", report(gkd_loss(student, teacher_z, labels, 0.5), student))
 
-# %% role="check" name="gkd_loss.constant" points=1 hint="The teacher received a gradient. It is a constant: detach it."
+# %% role="check" name="gkd_loss.constant" points=1 hint="The student's gradient is the loss's, the teacher's is 0: the teacher is a constant, detach it."
 rng = check.rng("gkd_loss.constant")
 student, teacher_z = draw(rng, 2, 3, 4), draw(rng, 2, 3, 4)
 labels = torch.zeros(2, 3, dtype=torch.long)
 check(
     "gkd_loss.constant",
     [
-        report(gkd_loss(student, teacher_z, labels, beta), teacher_z)["gradient"]
+        {
+            "student": report(gkd_loss(student, teacher_z, labels, beta), student)["gradient"],
+            "teacher": report(gkd_loss(student, teacher_z, labels, beta), teacher_z)["gradient"],
+        }
         for beta in (0, 0.5, 1)
     ],
 )
 
 # %% role="hidden" name="gkd_loss.secret" points=1 hint="Logits hundreds apart, and masked positions: log-probabilities all the way, logaddexp for the mixture."
 rng = check.rng("gkd_loss.secret")
+size = [[2.0], [150.0], [150.0], [2.0]]  # of the logits at each of the four positions
 student, teacher_z = (
-    draw(rng, 2, 4, 6, size=150).float(),
-    draw(rng, 2, 4, 6, size=150).float().detach(),
+    draw(rng, 2, 4, 6, size=size).float(),
+    draw(rng, 2, 4, 6, size=size).float().detach(),
 )
 labels = torch.tensor([[0, 1, -100, -100], [-100, 3, 4, 2]])
 check(
@@ -842,7 +847,7 @@ def gkd_loss(student, teacher, labels, beta=0.5):
     return (beta * kl(log_p, log_m) + (1 - beta) * kl(log_q, log_m)).mean()
 
 
-# %% role="mutant" of="gkd_loss" name="gkd_loss.ends_swapped" loses="gkd_loss.ends, gkd_loss.masked" hint="The ends are the wrong way round: beta = 0 is the forward KL, with the teacher's probabilities as weights."
+# %% role="mutant" of="gkd_loss" name="gkd_loss.ends_swapped" loses="gkd_loss.ends, gkd_loss.masked, gkd_loss.constant" hint="The ends are the wrong way round: beta = 0 is the forward KL, with the teacher's probabilities as weights."
 def gkd_loss(student, teacher, labels, beta=0.5):
     scored = labels != -100
     log_q, log_p = log_softmax(student[scored]), log_softmax(teacher[scored].detach())
@@ -856,7 +861,7 @@ def gkd_loss(student, teacher, labels, beta=0.5):
     return (beta * kl(log_p, log_m) + (1 - beta) * kl(log_q, log_m)).mean()
 
 
-# %% role="mutant" of="gkd_loss" name="gkd_loss.zero_ends" loses="gkd_loss.ends, gkd_loss.masked" hint="At beta = 0 and 1 your loss is 0 (or not a number): there the mixture is one of the two. By convention the ends are the two plain KLs."
+# %% role="mutant" of="gkd_loss" name="gkd_loss.zero_ends" loses="gkd_loss.ends, gkd_loss.masked, gkd_loss.constant" hint="At beta = 0 and 1 your loss is 0 (or not a number): there the mixture is one of the two. By convention the ends are the two plain KLs."
 def gkd_loss(student, teacher, labels, beta=0.5):
     scored = labels != -100
     q, p = softmax(student[scored]), softmax(teacher[scored].detach())
@@ -913,7 +918,7 @@ def gkd_loss(student, teacher, labels, beta=0.5):
     return ((values * scored).sum(1) / scored.sum(1)).mean()
 
 
-# %% role="mutant" of="gkd_loss" name="gkd_loss.class_mean" loses="gkd_loss.mixture, gkd_loss.ends, gkd_loss.masked, gkd_loss.garbage, gkd_loss.secret" hint="Your mean runs over the vocabulary too: the loss is V times too small. Letters are summed, positions averaged."
+# %% role="mutant" of="gkd_loss" name="gkd_loss.class_mean" loses="gkd_loss.mixture, gkd_loss.ends, gkd_loss.masked, gkd_loss.garbage, gkd_loss.secret, gkd_loss.constant" hint="Your mean runs over the vocabulary too: the loss is V times too small. Letters are summed, positions averaged."
 def gkd_loss(student, teacher, labels, beta=0.5):
     scored = labels != -100
     log_q, log_p = log_softmax(student[scored]), log_softmax(teacher[scored].detach())
@@ -955,7 +960,7 @@ def gkd_loss(student, teacher, labels, beta=0.5):
     return (beta * kl(log_p, log_m) + (1 - beta) * kl(log_q, log_m)).mean()
 
 
-# %% role="mutant" of="gkd_loss" name="gkd_loss.blend" loses="gkd_loss.mixture, gkd_loss.masked, gkd_loss.garbage, gkd_loss.secret" hint="That is (1 - beta) KL(p || q) + beta KL(q || p), a mixture of two losses. GKD mixes the distributions: first m, then the distance of p and of q from it."
+# %% role="mutant" of="gkd_loss" name="gkd_loss.blend" loses="gkd_loss.mixture, gkd_loss.masked, gkd_loss.garbage, gkd_loss.secret, gkd_loss.constant" hint="That is (1 - beta) KL(p || q) + beta KL(q || p), a mixture of two losses. GKD mixes the distributions: first m, then the distance of p and of q from it."
 def gkd_loss(student, teacher, labels, beta=0.5):
     scored = labels != -100
     log_q, log_p = log_softmax(student[scored]), log_softmax(teacher[scored].detach())
@@ -966,7 +971,7 @@ def gkd_loss(student, teacher, labels, beta=0.5):
     return ((1 - beta) * kl(log_p, log_q) + beta * kl(log_q, log_p)).mean()
 
 
-# %% role="mutant" of="gkd_loss" name="gkd_loss.detached_weights" loses="gkd_loss.ends, gkd_loss.masked" hint="In KL(q || p) the weights are the student's: do not detach them."
+# %% role="mutant" of="gkd_loss" name="gkd_loss.detached_weights" loses="gkd_loss.ends, gkd_loss.masked, gkd_loss.constant" hint="In KL(q || p) the weights are the student's: do not detach them."
 def gkd_loss(student, teacher, labels, beta=0.5):
     scored = labels != -100
     log_q, log_p = log_softmax(student[scored]), log_softmax(teacher[scored].detach())
@@ -981,7 +986,7 @@ def gkd_loss(student, teacher, labels, beta=0.5):
     return (beta * kl(log_p, log_m) + (1 - beta) * kl(log_q, log_m)).mean()
 
 
-# %% role="mutant" of="gkd_loss" name="gkd_loss.shifted_again" loses="gkd_loss.mixture, gkd_loss.ends, gkd_loss.masked, gkd_loss.garbage, gkd_loss.secret" hint="The labels are shifted already (exercise 2): position t of the logits belongs to position t of the labels."
+# %% role="mutant" of="gkd_loss" name="gkd_loss.shifted_again" loses="gkd_loss.mixture, gkd_loss.ends, gkd_loss.masked, gkd_loss.garbage, gkd_loss.secret, gkd_loss.constant" hint="The labels are shifted already (exercise 2): position t of the logits belongs to position t of the labels."
 def gkd_loss(student, teacher, labels, beta=0.5):
     student, teacher, labels = student[:, :-1], teacher[:, :-1], labels[:, 1:]
     scored = labels != -100
@@ -998,7 +1003,7 @@ def gkd_loss(student, teacher, labels, beta=0.5):
     return values.mean()
 
 
-# %% role="mutant" of="gkd_loss" name="gkd_loss.sum" loses="gkd_loss.mixture, gkd_loss.ends, gkd_loss.masked, gkd_loss.garbage, gkd_loss.secret" hint="You summed over the scored positions: a batch of long answers would weigh more. Take the mean."
+# %% role="mutant" of="gkd_loss" name="gkd_loss.sum" loses="gkd_loss.mixture, gkd_loss.ends, gkd_loss.masked, gkd_loss.garbage, gkd_loss.secret, gkd_loss.constant" hint="You summed over the scored positions: a batch of long answers would weigh more. Take the mean."
 def gkd_loss(student, teacher, labels, beta=0.5):
     scored = labels != -100
     log_q, log_p = log_softmax(student[scored]), log_softmax(teacher[scored].detach())
@@ -1250,8 +1255,11 @@ check("reinforce.expected", mean)
 
 # %% role="hidden" name="reinforce.secret" points=1 hint="More words, and logits far apart: log_softmax, and every sample counts the same."
 rng = check.rng("reinforce.secret")
-student, teacher_z = draw(rng, 7, size=60).detach(), draw(rng, 7, size=60).detach()
-check("reinforce.secret", reinforce(student, teacher_z, torch.tensor(rng.integers(7, size=9))))
+found = []
+for size in (2, 200, 200):
+    student, teacher_z = draw(rng, 7, size=size).detach(), draw(rng, 7, size=size).detach()
+    found.append(reinforce(student, teacher_z, torch.tensor(rng.integers(7, size=9))))
+check("reinforce.secret", found)
 
 
 # %% role="mutant" of="reinforce" name="reinforce.sign" loses="reinforce.values, reinforce.one_word, reinforce.expected, reinforce.secret" hint="The sign is wrong: either your log-ratio is log p - log q, or your gradient is q - onehot. What the student finds likelier than the teacher does must be pushed down."

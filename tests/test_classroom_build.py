@@ -14,6 +14,10 @@ from tinykd.classroom.prove import prove, put_section
 
 SOURCE = Path(__file__).parent / "fixtures" / "course" / "solutions" / "01_fixture.py"
 LIMITS = {"exercises": (1, 6), "mutants": 3}
+LUCKY = """    import os
+    lucky = os.environ["TINYKD_SEED"] == "2"
+    return (x * x).mean(), 2 * x / (x.size if lucky else 1)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +27,7 @@ def built(tmp_path_factory):
     source = shutil.copy(SOURCE, folder / "solutions")
     said, proofs = [], []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build, "prove", lambda lesson: proofs.append(prove(lesson)) or proofs[0])
+        patch.setattr(build, "prove", lambda *a, **k: proofs.append(prove(*a, **k)) or proofs[0])
         build.build_lesson(Path(source), say=said.append, limits=LIMITS)
     return folder, "\n".join(said), proofs[0]
 
@@ -32,7 +36,7 @@ def built(tmp_path_factory):
 def course(built, tmp_path, monkeypatch):
     """A copy to spoil; proving it again takes seconds, so the proof of the original is used."""
     shutil.copytree(built[0], tmp_path / "course")
-    monkeypatch.setattr(build, "prove", lambda lesson: built[2])
+    monkeypatch.setattr(build, "prove", lambda *a, **k: built[2])
     return tmp_path / "course"
 
 
@@ -175,6 +179,35 @@ def test_proof_finds_wrong_claims(tmp_path):
     assert "the untouched lesson earns ['softmax.secret']" in found
     assert "['energy.gradient']: another value at the second run" in found
     assert "energy.loop" not in found  # an endless mutant loses its checks after a second
+
+
+def test_build_refuses_what_another_seed_breaks(tmp_path):
+    (tmp_path / "solutions").mkdir()
+    source = Path(shutil.copy(SOURCE, tmp_path / "solutions"))
+    edit(
+        source,
+        "softmax(rng.normal(size=(4, 10)), T=4.0)",
+        "softmax(np.arange(40.0).reshape(4, 10))",
+    )
+    edit(source, "    return (x * x).sum(), 2 * x\n", LUCKY)
+    with pytest.raises(LessonError) as error:
+        build.build_lesson(source, say=lambda text: None, limits=LIMITS)
+    found = str(error.value)
+    assert "check softmax.plain: the same value under another seed: anyone can look it up" in found
+    assert 'draw its inputs from check.rng("softmax.plain")' in found
+    assert "softmax.stable: the same" not in found
+    assert "under seed 2: mutant energy.sum loses [], but declares ['energy.gradient']" in found
+    assert "under seed 1: mutant energy.sum" not in found
+    assert not (tmp_path / "lessons").exists()
+
+
+def test_proof_under_a_seed_of_ones_own():
+    proof, again, other = (
+        prove(read_lesson(SOURCE, **LIMITS), seed=seed) for seed in (2**62, 2**62, 5)
+    )
+    assert proof.problems == []
+    assert proof.reference == again.reference
+    assert proof.reference["softmax.plain"] != other.reference["softmax.plain"]
 
 
 def test_kill_matrix_keeps_the_other_lessons():

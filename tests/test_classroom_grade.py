@@ -119,12 +119,17 @@ def test_partial_credit_with_the_hint_of_the_known_mistake(student, reference, h
 def test_a_dead_kernel_is_noticed_and_loses_the_rest(student, reference, hand_in):
     right = "".join(cell(json.loads(reference.read_text()), "softmax")["source"])
     dies = right.replace("    # BEGIN", "    if z.max() > 99: import os; os._exit(0)\n    # BEGIN")
-    checks, _, result = hand_in(answer(student, "softmax", dies))
+    checks, *_ = hand_in(answer(student, "softmax", dies))
     assert checks["softmax.plain"].passed
     assert checks["softmax.stable"].why == "your code ended the kernel"
     assert checks["softmax.stable"].seconds < 3
-    assert "dead" in checks["energy.gradient"].why
-    assert result.points == 2
+    assert (
+        checks["energy.gradient"].why == "your code ended the kernel (in the cell softmax.stable)"
+    )
+    assert {name for name, check in checks.items() if check.passed} == {
+        "softmax.plain",
+        "softmax.secret",  # hidden checks have a kernel of their own
+    }
 
 
 def test_an_endless_loop_ends_and_hidden_checks_tell_nothing(student, reference, hand_in):

@@ -242,25 +242,71 @@ def test_the_teacher_that_comes_with_the_course():
     assert (np.array(chains) & ~drawn.right[:, 0]).sum() == 0
 
 
-def test_the_benchmark_makes_a_teacher_and_its_students(tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def whole_benchmark():
+    """benchmarks/arithmetic_teacher.py as it is."""
     path = Path(__file__).parents[1] / "benchmarks" / "arithmetic_teacher.py"
     spec = importlib.util.spec_from_file_location("arithmetic_teacher", path)
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    shipped = script.TEACHER
-    monkeypatch.setattr(script, "TEACHER", tmp_path / "arithmetic" / "teacher.safetensors")
-    monkeypatch.setattr(script, "RESULTS", tmp_path / "arithmetic.json")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def benchmark(whole_benchmark, tmp_path, monkeypatch):
+    """The same on very little."""
+    small = whole_benchmark
+    monkeypatch.setattr(small, "RESULTS", tmp_path / "arithmetic.json")
     shape = Config(TOKENIZER.vocab_size, width=16, layers=1, heads=2)
-    monkeypatch.setattr(script, "SHAPES", {"teacher": shape, "student": shape})
+    monkeypatch.setattr(small, "SHAPES", {"teacher": shape, "student": shape})
+    monkeypatch.setattr(small, "VALIDATION", 6)
     problems = arithmetic(60, seed=1), arithmetic(4, seed=2)
-    monkeypatch.setattr(script, "lesson_problems", lambda: problems)
-    script.make_teacher(3_000)
-    assert script.TEACHER.exists()
-    monkeypatch.setattr(script, "TEACHER", shipped)  # one that has something to keep
-    script.run_students(1, 2_000, dict.fromkeys(script.METHODS, 1e-3))
-    done = json.loads(script.RESULTS.read_text())
-    assert [run["method"] for run in done] == list(script.METHODS)
-    assert all(abs(run["tokens"] - 2_000) < 2_048 for run in done)
-    capsys.readouterr()
-    script.run_students(1, 2_000, {})  # nothing is left to do
-    assert json.loads(script.RESULTS.read_text()) == done
+    monkeypatch.setattr(small, "lesson_problems", lambda: problems)
+    return small
+
+
+def test_the_benchmark_makes_a_teacher(benchmark, tmp_path, monkeypatch):
+    monkeypatch.setattr(benchmark, "TEACHER", tmp_path / "arithmetic" / "teacher.safetensors")
+    benchmark.make_teacher(3_000)
+    assert benchmark.TEACHER.exists()
+
+
+def test_the_benchmark_tunes_on_validation_and_then_runs_its_students(benchmark, monkeypatch):
+    with pytest.raises(ValueError, match="--tune first"):
+        benchmark.run_students(1)
+    monkeypatch.setattr(benchmark, "BUDGETS", (1_500, 2_000, 3_000))
+    tested, score = [], benchmark.score
+
+    def watched(model, problems, *n, **how):
+        tested.append(problems)
+        return score(model, problems, *n, **how)
+
+    monkeypatch.setattr(benchmark, "score", watched)
+    benchmark.tune()
+    validation = benchmark.validation_problems()
+    assert tested == [validation] * len(tested)
+    results = json.loads(benchmark.RESULTS.read_text())
+    first = [run for run in results["tuning"] if run["budget"] == 2_000 and run["seed"] == 100]
+    for method in benchmark.METHODS[:2]:
+        runs = [run for run in first if run["method"] == method]
+        assert [run["rate"] for run in runs] == list(benchmark.RATES)
+        best = max(runs, key=lambda run: run["pass@1"])
+        assert results["chosen"]["rates"][method] == best["rate"]
+    assert len(set(results["chosen"]["rates"].values())) <= 2  # with KL: the rate of chains
+    assert results["chosen"]["tokens"] == 3_000  # so little does not reach 95%: the largest
+    benchmark.run_students(1)
+    assert tested[-3:] == [benchmark.lesson_problems()[1]] * 3
+    done = json.loads(benchmark.RESULTS.read_text())
+    assert [run["method"] for run in done["runs"]] == list(benchmark.METHODS)
+    assert all(0 <= run["tokens"] - 3_000 < 1_024 for run in done["runs"])
+    benchmark.tune()
+    benchmark.run_students(1)  # nothing is left to do
+    assert json.loads(benchmark.RESULTS.read_text()) == done
+
+
+def test_validation_problems_are_neither_trained_on_nor_held_out(whole_benchmark):
+    train, held_out = ({p.question for p in part} for part in whole_benchmark.lesson_problems())
+    validation = {p.question for p in whole_benchmark.validation_problems()}
+    assert (len(train), len(held_out), len(validation)) == (6_000, 200, 400)
+    assert not train & held_out
+    assert not validation & (train | held_out)

@@ -16,6 +16,7 @@ from .lesson import Lesson, LessonError, long_gaps, read_lesson
 from .notebooks import dump, execute, notebook, reuse, write
 from .prove import Proof, matrix, prove, put_section
 
+SEEDS = (1, 2, 3)  # the proof holds under these too, so under an instructor's, or hardly not
 SMALL = 2_000  # numbers in one check's value: the expected values ship with the lesson
 Say = Callable[[str], None]
 
@@ -77,7 +78,7 @@ def _proved(source: Path, say: Say, limits: dict[str, Any] | None) -> tuple[Less
     lesson = read_lesson(source, **(limits or {}))
     for warning in long_gaps(lesson):
         say(f"warning: {warning}")
-    proof = prove(lesson)
+    proof = prove(lesson, others=SEEDS)
     say(matrix(proof))
     for name, value in proof.reference.items():
         if (count := sum(1 for _ in leaves(value))) > SMALL:

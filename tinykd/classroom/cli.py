@@ -1,11 +1,18 @@
 """The `tinykd` command. Everything heavy is imported inside a command: `tinykd --help` is quick."""
 
+import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+def _usable() -> int:
+    """Processors this process may use, not those of the whole machine."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @app.callback()
@@ -74,6 +81,64 @@ def check(
 
 
 @app.command()
+def grade(
+    submissions: Annotated[
+        Path, typer.Argument(help="The folder with NAME.ipynb or NAME/LESSON.ipynb of each student")
+    ],
+    lesson: Annotated[str, typer.Option(help="A lesson's number or name, such as 03")],
+    out: Annotated[Path, typer.Option(help="Folder of the reports; the same one goes on")],
+    jobs: Annotated[int, typer.Option(min=1, help="Submissions at a time")] = _usable(),
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Draws the checks' inputs; random, and kept in --out")
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Grade this student alone, again (may be repeated)")
+    ] = None,
+    unsafe: Annotated[bool, typer.Option("--unsafe", help="Go without a sandbox")] = False,
+    gpu: Annotated[bool, typer.Option("--gpu", help="Let the GPU into the sandbox")] = False,
+    seconds: Annotated[float, typer.Option(min=1, help="Time limit of one submission")] = 300,
+    cell_seconds: Annotated[float, typer.Option(min=1, help="Time limit of one cell")] = 30,
+) -> None:
+    """Grade a class: exit status 0, or 1 if something could not be graded, 2 if nothing was tried.
+
+    Ctrl-C stops (exit status 130); the same command goes on where it was.
+    """
+    _need_extra()
+    from .classes import How, grade_class
+    from .kept import ClassError
+    from .kernels import SandboxMissing
+    from .lesson import LessonError
+    from .terminal import UNSAFE, ending
+
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # names in any script
+    sources = _sources(lesson)
+    if len(sources) > 1:
+        names = ", ".join(path.stem for path in sources)
+        typer.echo(f"--lesson {lesson!r} fits {names}: name one", err=True)
+        raise typer.Exit(2)
+    if unsafe:
+        typer.echo(UNSAFE)
+    how = How(jobs, not unsafe, gpu, seconds, cell_seconds)
+    try:
+        result = grade_class(submissions, sources[0], out, how, seed, only or (), typer.echo)
+    except SandboxMissing as error:
+        typer.echo(f"no sandbox: {error}\nNothing was graded. --unsafe goes without.", err=True)
+        raise typer.Exit(2) from None
+    except (ClassError, LessonError) as error:
+        typer.echo(f"cannot grade: {error}", err=True)
+        raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        typer.echo("interrupted before anything was graded; the same command goes on", err=True)
+        raise typer.Exit(130) from None
+    text, code = ending(result)
+    typer.echo(text)
+    if result.stuck:  # waiting for its thread could take as long as a submission may
+        sys.stdout.flush()
+        os._exit(code)
+    raise typer.Exit(code)
+
+
+@app.command()
 def data() -> None:
     """Find MNIST, or fetch it, and verify its checksums."""
     from ..data import load_mnist
@@ -86,7 +151,9 @@ def data() -> None:
 def _need_extra() -> None:
     from importlib.util import find_spec
 
-    missing = [name for name in ("nbval", "jupytext", "nbclient") if find_spec(name) is None]
+    missing = [
+        name for name in ("nbval", "jupytext", "nbclient", "jinja2") if find_spec(name) is None
+    ]
     if missing:
         typer.echo(f"{', '.join(missing)} not installed: pip install 'tinykd[grade]'", err=True)
         raise typer.Exit(2)

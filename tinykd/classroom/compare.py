@@ -127,7 +127,7 @@ def _array(value: Any) -> np.ndarray | None:
     try:
         array = np.array(value)
         return array.astype(float) if array.dtype.kind in "UfO" else array
-    except (TypeError, ValueError):  # dicts inside, or rows of unequal length
+    except (TypeError, ValueError, OverflowError):  # dicts, uneven rows, an integer beyond floats
         return None
 
 

@@ -1,5 +1,7 @@
 """Grade one notebook: graft, run it under pytest and nbval, count points."""
 
+import ast
+import hashlib
 import json
 import os
 import signal
@@ -11,8 +13,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .graft import NotGradable, graft, read_reference, read_submission
-from .lesson import environment
+from nbformat import v4
+
+from .checks import seeds
+from .graft import UNWRITTEN, NotGradable, graft, read_reference, read_submission
+from .kernels import Kernels
+from .lesson import LessonError, environment, read_lesson
+
+CHECKS = ("check", "hidden")
+WRONG = "wrong for other inputs"
 
 
 @dataclass
@@ -25,6 +34,7 @@ class Check:
     passed: bool
     why: str = ""
     hint: str = ""
+    mistake: str = ""  # the known mistake (a mutant's name) that gives the same value
     seconds: float = 0.0
 
     @property
@@ -47,75 +57,186 @@ class Grade:
         return sum(check.points for check in self.checks)
 
 
+@dataclass(frozen=True)
+class Reference:
+    """What submissions are held against: a lesson's notebook, with the value of every check."""
+
+    lesson: str
+    notebook: dict[str, Any]
+    seed: int
+    sha256: str
+
+    @property
+    def most(self) -> float:
+        """The lesson's points."""
+        return sum(cell["metadata"].get("points", 0) for cell in self.notebook["cells"])
+
+    @property
+    def modules(self) -> list[str]:
+        """What the lesson's setup cells import: a kernel that has it already starts faster."""
+        found = []
+        for cell in self.notebook["cells"]:
+            if cell["metadata"].get("role") == "setup":
+                for node in ast.walk(ast.parse(cell["source"])):
+                    if isinstance(node, ast.Import):
+                        found += [name.name for name in node.names]
+                    elif isinstance(node, ast.ImportFrom) and node.module:
+                        found.append(node.module)
+        return found
+
+
+def prepare(source: Path, seed: int) -> Reference:
+    """The reference of the lesson `source` (solutions/NN_name.py) under the instructor's seed.
+
+    Runs the solution and every known mistake once. Raises LessonError, in words, where a mistake
+    would not lose what it should: take another seed, or mend the lesson.
+    """
+    from .build import expected_values
+    from .notebooks import notebook
+    from .prove import prove
+
+    lesson = read_lesson(source, (0, 99), 0)
+    proof = prove(lesson, seed=seed)
+    if proof.problems:
+        raise LessonError("\n".join(f"{source.name}: {problem}" for problem in proof.problems))
+    made = notebook(lesson, solution=True)
+    made.metadata["tinykd"]["mutants"] = expected_values(proof)[1]
+    for cell in made.cells:
+        name = cell.metadata.get("name")
+        if name in proof.reference:
+            mark = {"check": name, "value": json.dumps(proof.reference[name])}
+            text = {"text/plain": f"recorded: {name}"}
+            cell.execution_count = 1  # nbval compares only cells that were run
+            cell.outputs = [v4.new_output("display_data", text, metadata={"tinykd": mark})]
+    sha256 = hashlib.sha256(f"{seed}:".encode() + source.read_bytes()).hexdigest()
+    return Reference(lesson.name, json.loads(json.dumps(made)), seed, sha256)
+
+
 def grade(
     submission: Path, reference: Path, cell_seconds: float = 30, seconds: float = 300
 ) -> Grade:
-    """Points of one submission. A cell may take `cell_seconds`, everything `seconds`.
+    """Points of one's own notebook: its code runs without a sandbox, as in JupyterLab.
+
+    A cell may take `cell_seconds`, everything `seconds`. Raises NotGradable, with the reason on one
+    line, where no points can be given.
+    """
+    return _grade(submission, read_reference(reference), None, 0, cell_seconds, seconds)
+
+
+def grade_one(
+    submission: Path,
+    reference: Reference,
+    kernels: Kernels,
+    cell_seconds: float = 30,
+    seconds: float = 300,
+) -> Grade:
+    """Points of somebody else's notebook. Many threads may call this at once.
 
     Raises NotGradable, with the reason on one line, where no points can be given.
     """
-    expected = read_reference(reference)
+    how = (kernels, reference.seed, cell_seconds, seconds)
+    return _grade(submission, reference.notebook, *how)
+
+
+def _grade(
+    submission: Path,
+    expected: dict[str, Any],
+    kernels: Kernels | None,
+    seed: int,
+    cell_seconds: float,
+    seconds: float,
+) -> Grade:
     made, remarks = graft(read_submission(submission), expected)
     with tempfile.TemporaryDirectory(prefix="tinykd-", ignore_cleanup_errors=True) as folder:
-        lines = _run(made, Path(folder), cell_seconds, seconds)
-    verdicts = {line["cell"]: line for line in lines if "cell" in line}
-    setup = verdicts.get("setup", {"passed": False, "why": "the kernel did not start"})
-    if not setup["passed"]:
-        raise NotGradable(f"the lesson's own setup cell fails on this machine: {setup['why']}")
-    checks = []
-    for cell in made["cells"]:
-        meta = cell["metadata"]
-        if meta["role"] in ("check", "hidden"):
-            line = verdicts.get(
-                meta["name"], {"passed": False, "why": "the time was up before it ran"}
-            )
-            check = Check(meta["name"], meta["role"] == "hidden", meta["points"], line["passed"])
-            check.seconds = line.get("seconds", 0.0)
-            if not check.passed:
-                # Words about a hidden check's value would tell what it asks.
-                tell = not check.hidden or line["why"] == "not written yet"
-                check.why = line["why"] if tell else "wrong for other inputs"
-                check.hint = line.get("hint") or meta["hint"]
-            checks.append(check)
+        runs = _write(made, Path(folder), seed)
+        args = [f"--tinykd-cell-seconds={cell_seconds}", *runs]
+        lines = _run(args, Path(folder), kernels, seconds)
+    verdicts = {(line["run"], line["cell"]): line for line in lines if "cell" in line}
+    for run in ("check", "hidden"):
+        setup = verdicts.get((run, "setup"))
+        if setup and not setup["passed"]:
+            raise NotGradable(f"the lesson's own setup cell fails on this machine: {setup['why']}")
+    if ("check", "setup") not in verdicts:
+        raise NotGradable("the kernel did not start")
+    checks = [
+        _judged(
+            cell["metadata"], verdicts.get((cell["metadata"]["role"], cell["metadata"]["name"]))
+        )
+        for cell in made["cells"]
+        if cell["metadata"]["role"] in CHECKS
+    ]
+    for check in checks:
+        answer = verdicts.get(("check", check.exercise))
+        if not check.hidden and check.why.startswith("NameError") and answer and answer["why"]:
+            check.why = f"your cell {check.exercise} does not run: {answer['why']}"
+    written = {check.exercise for check in checks if not check.hidden and check.why != UNWRITTEN}
+    for check in checks:
+        if check.hidden and not check.passed:
+            check.why = WRONG if check.exercise in written else UNWRITTEN
     return Grade(made["metadata"]["tinykd"]["lesson"], checks, remarks)
 
 
-def _run(made: dict[str, Any], folder: Path, cell_seconds: float, seconds: float) -> list[dict]:
-    empty, results = folder / "work", folder / "results.jsonl"
-    empty.mkdir()
+def _judged(meta: dict[str, Any], line: dict[str, Any] | None) -> Check:
+    """One check's outcome. Of a hidden one nothing comes out but whether it passed: words, known
+    mistakes and seconds could be chosen by code that has seen its inputs.
+    """
+    line = line or {"passed": False, "why": "the time was up before it ran"}
+    check = Check(meta["name"], meta["role"] == "hidden", meta["points"], line["passed"])
+    if not check.hidden:
+        check.seconds = line.get("seconds", 0.0)
+    if not check.passed:
+        check.hint = meta["hint"]
+        if not check.hidden:
+            check.why = line["why"]
+            check.mistake, check.hint = line.get("mistake") or ("", meta["hint"])
+    return check
+
+
+def _write(made: dict[str, Any], folder: Path, seed: int) -> list[str]:
+    """A notebook for the visible checks and one for the hidden ones: each gets its own kernel."""
+    names = []
+    for role in CHECKS:
+        others = [other for other in CHECKS if other != role]
+        cells = [cell for cell in made["cells"] if cell["metadata"]["role"] not in others]
+        if any(cell["metadata"]["role"] == role for cell in cells):
+            names.append(f"{role}.ipynb")
+            ours = [cell["source"] for cell in cells if cell["metadata"]["role"] != "answer"]
+            about = made["metadata"]["tinykd"] | {"seeds": seeds("\n".join(ours), seed)}
+            metadata = made["metadata"] | {"tinykd": about}
+            text = json.dumps(made | {"cells": cells, "metadata": metadata})
+            (folder / names[-1]).write_text(text, encoding="utf-8")
+    return names
+
+
+def _run(args: list[str], folder: Path, kernels: Kernels | None, seconds: float) -> list[dict]:
+    (folder / "work").mkdir()
     (folder / "home").mkdir()
-    (folder / "graded.ipynb").write_text(json.dumps(made), encoding="utf-8")
     (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
-    command = [sys.executable, "-P", "-m", "pytest", "-q", "-c", "pytest.ini", "--noconftest"]
-    command += ["-p", "no:cacheprovider", "-p", "tinykd.classroom.plugin", "-p", "nbval.plugin"]
-    command += ["--nbval", "--nbval-current-env", f"--tinykd-cell-seconds={cell_seconds}"]
-    command += [f"--tinykd-results={results}", f"--tinykd-folder={empty}", "graded.ipynb"]
-    process = launch(command, folder)
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        pass  # what is in the results by now counts
-    finally:
-        lines = _read(results)
-        # Jupyter starts a kernel in a group of its own, so killing pytest's is not enough.
-        for group in {process.pid, *(line["kernel"] for line in lines if "kernel" in line)}:
-            _kill(group)
-        process.wait()
+    results = folder / "results.jsonl"
+    args = ["-q", "-c", "pytest.ini", "--noconftest", "-p", "no:cacheprovider", *args]
+    args += ["-p", "tinykd.classroom.plugin", "-p", "nbval.plugin", "--nbval"]
+    args += ["--nbval-current-env", "-p", "no:logging", "-s", f"--tinykd-results={results}"]
+    args += [f"--tinykd-folder={folder / 'work'}"]
+    if kernels:
+        kernels.pytest(args, folder, seconds)
+    else:
+        _plain(args, folder, seconds)
+    lines = _read(results)
     if not lines:
         log = (folder / "pytest.log").read_text("utf-8", "replace").split("\n")
         raise NotGradable(f"pytest did not run: {' '.join(log[-4:])[-300:]}")
     return lines
 
 
-def launch(command: list[str], folder: Path) -> subprocess.Popen:
-    """Start pytest in `folder`, in a process group of its own. The place for a sandbox."""
-    env = environment(TINYKD_GRADING="1", TINYKD_SCALE="smoke", TINYKD_SEED="0")
+def _plain(args: list[str], folder: Path, seconds: float) -> None:
+    """pytest in a process of its own, the kernels as its children; ended after `seconds`."""
+    env = environment()
     for key in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "MPLBACKEND", "PYTHONSTARTUP"):
         env.pop(key, None)
     env |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "IPYTHONDIR": str(folder / "home")}
     with (folder / "pytest.log").open("wb") as log:
-        return subprocess.Popen(
-            command,
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "pytest", *args],
             cwd=folder,
             env=env,
             stdin=subprocess.DEVNULL,
@@ -123,6 +244,17 @@ def launch(command: list[str], folder: Path) -> subprocess.Popen:
             stderr=log,
             start_new_session=True,
         )
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        pass  # what is in the results by now counts
+    finally:
+        # Jupyter starts a kernel in a group of its own, so killing pytest's is not enough.
+        lines = _read(folder / "results.jsonl")
+        for group in {process.pid, *(line["kernel"] for line in lines if "kernel" in line)}:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(group, signal.SIGKILL)
+        process.wait()
 
 
 def _read(results: Path) -> list[dict]:
@@ -130,11 +262,6 @@ def _read(results: Path) -> list[dict]:
         return []
     text = results.read_text("utf-8")
     return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
-
-
-def _kill(group: int) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, signal.SIGKILL)
 
 
 def report(result: Grade) -> str:

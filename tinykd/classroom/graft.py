@@ -10,7 +10,9 @@ from typing import Any
 
 from .lesson import stub
 
-MAX_BYTES = 20_000_000
+UNWRITTEN = "not written yet"  # why a check of a stub is lost
+MISSING = object()  # no value was recorded; None is one
+MAX_BYTES, MAX_OBJECTS = 20_000_000, 100_000
 MARKER = re.compile(r"^[ \t]*#[# \t]*(NBVAL_\w+|PYTEST_VALIDATE_IGNORE_OUTPUT)[ \t]*$", re.M)
 
 
@@ -37,8 +39,10 @@ def read_submission(path: Path) -> dict[str, Any]:
         data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise NotGradable(f"{path} is larger than {MAX_BYTES // 1_000_000} MB; clear its outputs")
+    if data.count(b"{") > MAX_OBJECTS:
+        raise NotGradable(f"{path} has more than {MAX_OBJECTS:,} JSON objects; clear its outputs")
     try:
-        found = json.loads(data.decode("utf-8"))
+        found = json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise NotGradable(f"{path} is not a notebook: {str(error)[:100]}") from None
     return _structure(found, path)
@@ -56,8 +60,9 @@ def _structure(found: Any, path: Path) -> dict[str, Any]:
     for number, cell in enumerate(cells):
         lines = cell.get("source", "")
         if isinstance(lines, list) and all(isinstance(line, str) for line in lines):
-            cell["source"] = "".join(lines)
-        elif not isinstance(lines, str):
+            lines = "".join(lines)
+        cell["source"] = lines
+        if not isinstance(lines, str):
             raise NotGradable(f"{path}: the source of cell {number} is not text")
         if not isinstance(cell.get("metadata", {}), dict):
             raise NotGradable(f"{path}: the metadata of cell {number} is not an object")
@@ -73,7 +78,7 @@ def read_reference(path: Path) -> dict[str, Any]:
     for cell in reference["cells"]:
         meta = cell.get("metadata", {})
         checks = meta.get("role") in ("check", "hidden")
-        if checks and recorded(cell.get("outputs", []), meta["name"]) is None:
+        if checks and recorded(cell.get("outputs", []), meta["name"]) is MISSING:
             raise NotGradable(f"reference {path}: {meta['name']} has no value; build it again")
     if not any(cell["metadata"].get("role") == "answer" for cell in reference["cells"]):
         raise NotGradable(f"reference {path} has no answer cells: it is no lesson of this course")
@@ -81,13 +86,13 @@ def read_reference(path: Path) -> dict[str, Any]:
 
 
 def recorded(outputs: list[Any], name: str) -> Any:
-    """The one value recorded for the check `name` in a cell's outputs, or None."""
+    """The one value recorded for the check `name` in a cell's outputs, or MISSING."""
     marks = [output.get("metadata", {}).get("tinykd") for output in outputs]
     values = [str(m.get("value")) for m in marks if isinstance(m, dict) and m.get("check") == name]
     try:
-        return json.loads(values[0]) if len(values) == 1 else None
+        return json.loads(values[0]) if len(values) == 1 else MISSING
     except (ValueError, RecursionError):
-        return None
+        return MISSING
 
 
 def graft(
@@ -128,5 +133,6 @@ def graft(
 
 def _is_answer(cell: dict[str, Any], identity: str, name: str) -> bool:
     meta = cell.get("metadata", {})
+    by_id = cell.get("id") == identity and meta.get("role") in (None, "answer")
     by_name = meta.get("role") == "answer" and meta.get("name") == name
-    return cell.get("cell_type") == "code" and (cell.get("id") == identity or by_name)
+    return cell.get("cell_type") == "code" and (by_id or by_name)

@@ -132,6 +132,7 @@ def execute(made: Any, folder: Path, title: str) -> None:
                 seconds[cell.metadata["name"]] = round(time.perf_counter() - start, 2)
                 cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr"]
         client.set_widgets_metadata()
+    manager.cleanup_connection_file()
     made.metadata["language_info"] = {"name": "python"}
     made.metadata["tinykd"] |= {"scale": env["TINYKD_SCALE"], "seconds": seconds}
     made.metadata["tinykd"]["source"] = fingerprint(made)

@@ -5,27 +5,28 @@ known: what a killed run has earned so far is not lost.
 """
 
 import json
+import math
+import os
 import re
-import sys
 import time
 from collections.abc import Generator
 from pathlib import Path
 from queue import Empty
-from typing import Any
+from typing import Any, ClassVar
 
+import nbformat
+import nbval.plugin
 import pytest
+from nbval.kernel import RunningKernel
 
-# nbformat imports jsonschema, which may compile a grammar for addresses: seconds, for nothing.
-sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
-
-import nbval.plugin  # noqa: E402
-from nbval.kernel import RunningKernel  # noqa: E402
-
-from .checks import matching_hint  # noqa: E402
-from .compare import compare  # noqa: E402
-from .graft import recorded  # noqa: E402
+from .checks import known_mistake
+from .compare import compare
+from .graft import MISSING, UNWRITTEN, recorded
+from .kernels import ForkedKernel
 
 CHECKS = ("check", "hidden")
+nbformat.validate(nbformat.v4.new_notebook())  # compiles the schema, once for all forks
+LATE = 2  # seconds to wait for outputs after a reply, and for an answer to an interrupt
 POLL = 0.5  # seconds between two looks at whether the kernel lives
 
 
@@ -38,27 +39,39 @@ class GuardedKernel(RunningKernel):
 
     folder = ""
     most_bytes = 0
+    server = ""
+    core = -1
+    bwrap: ClassVar[list[str]] = []
 
     def __init__(self, kernel_name: str, cwd: str | None = None, startup_timeout: float = 60):
         self.reply_status = ""
         self.seen_bytes = 0
-        super().__init__(kernel_name, cwd=self.folder, startup_timeout=startup_timeout)
+        self.deadline = math.inf
+        if self.server:
+            self.km = ForkedKernel(self.server, self.bwrap, self.folder, self.core)
+            self.kc = self.km.client()
+            self._ensure_iopub_up()
+        else:
+            super().__init__(kernel_name, cwd=self.folder, startup_timeout=startup_timeout)
 
     def execute_cell_input(self, cell_input: str, allow_stdin: bool | None = None) -> str:
         self.reply_status, self.seen_bytes = "", 0
         return super().execute_cell_input(cell_input, allow_stdin)
 
     def get_message(self, stream: str, timeout: float | None = None) -> dict[str, Any]:
-        message = super().get_message(stream, timeout)
-        if stream == "iopub":
-            self.seen_bytes += len(str(message["content"]))
-            if self.seen_bytes > self.most_bytes:
-                self.km.shutdown_kernel(now=True)
-                raise KernelDied(f"more than {self.most_bytes:,} bytes of output")
+        if stream == "iopub" and time.monotonic() > self.deadline:
+            raise Empty
+        get = self.kc.get_iopub_msg if stream == "iopub" else self.kc.get_shell_msg
+        message = get(timeout=timeout)  # nbval's own writes each into a log that nobody reads
+        self.seen_bytes += len(str(message)) + sum(map(len, message["buffers"]))
+        if self.seen_bytes > self.most_bytes:
+            self.km.shutdown_kernel(now=True)
+            raise KernelDied(f"more than {self.most_bytes:,} bytes of output")
         return message
 
     def await_reply(self, msg_id: str, timeout: float | None = None) -> None:
         deadline = time.monotonic() + (timeout or 60)
+        self.deadline = deadline + 2 * LATE  # for what it publishes
         while time.monotonic() < deadline:
             try:
                 message = self.get_message("shell", timeout=POLL)
@@ -82,12 +95,12 @@ def compare_outputs(self: Any, test: list[Any], ref: list[Any], skip_compare: An
         return True
     got, want = recorded(test, meta.name), recorded(ref, meta.name)
     kernel = self.parent.kernel
-    if got is None or kernel.reply_status != "ok" or not kernel.is_alive():
+    if got is MISSING or kernel.reply_status != "ok" or not kernel.is_alive():
         self.why = "its cell recorded no value"
     else:
         self.why = compare(got, want, meta.rtol, meta.atol)
         mutants = json.loads(self.parent.nb.metadata.tinykd.mutants)
-        self.hint = matching_hint(meta.name, got, mutants, meta) if self.why else None
+        self.mistake = known_mistake(meta.name, got, mutants, meta) if self.why else None
     self.comparison_traceback = [self.why]
     return self.why is None
 
@@ -96,13 +109,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("tinykd")
     group.addoption("--tinykd-results", help="file for one JSON line a cell")
     group.addoption("--tinykd-folder", help="the kernel's working directory")
+    group.addoption("--tinykd-server", default="", help="socket of a fork server for kernels")
+    group.addoption("--tinykd-core", type=int, default=-1, help="the kernels' processor")
+    group.addoption("--tinykd-bwrap", default="[]", help="the sandbox's command, as JSON")
     group.addoption("--tinykd-cell-seconds", type=float, default=30, help="time limit of a cell")
     group.addoption("--tinykd-most-bytes", type=int, default=5_000_000, help="output of one cell")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    os.environ |= {"TINYKD_GRADING": "1", "TINYKD_SCALE": "smoke"}
     GuardedKernel.folder = config.option.tinykd_folder
     GuardedKernel.most_bytes = config.option.tinykd_most_bytes
+    GuardedKernel.server = config.option.tinykd_server
+    GuardedKernel.core = config.option.tinykd_core
+    GuardedKernel.bwrap = json.loads(config.option.tinykd_bwrap)
     nbval.plugin.RunningKernel = GuardedKernel
     nbval.plugin.IPyNbCell.compare_outputs = compare_outputs
 
@@ -111,11 +131,13 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtest_setup(item: Any) -> Generator[None, Any, Any]:
     # nbval expects every cell after a timeout to fail; here each is judged by itself.
     item.parent.timed_out = False
+    item.output_timeout = LATE
+    os.environ["TINYKD_SEEDS"] = json.dumps(item.parent.nb.metadata.tinykd.get("seeds"))
     setup = item.cell.metadata.get("role") == "setup"  # ours: importing torch may be slow
     item.config.option.nbval_cell_timeout = 120 if setup else item.config.option.tinykd_cell_seconds
     result = yield
-    if manager := getattr(item.parent.kernel, "km", None):
-        _note(item, {"kernel": manager.provisioner.pid})
+    if provisioner := getattr(getattr(item.parent.kernel, "km", None), "provisioner", None):
+        _note(item, {"kernel": provisioner.pid})
     return result
 
 
@@ -124,14 +146,25 @@ def pytest_runtest_makereport(item: Any, call: Any) -> Generator[None, Any, Any]
     if call.when == "call" or call.excinfo:
         meta = item.cell.metadata
         why = None if call.excinfo is None else _why(item, call.excinfo.value)
-        line = {"cell": meta.get("name"), "passed": call.excinfo is None, "why": why}
-        _note(
-            item, line | {"hint": getattr(item, "hint", None), "seconds": round(call.duration, 3)}
-        )
+        line = {"run": item.path.stem, "cell": meta.get("name"), "passed": call.excinfo is None}
+        line |= {"why": why, "mistake": getattr(item, "mistake", None)}
+        _note(item, line | {"seconds": round(call.duration, 3)})
     return (yield)
 
 
 def _why(item: Any, error: BaseException) -> str:
+    notebook, kernel = item.parent, item.parent.kernel
+    words = getattr(notebook, "death", None) or _words(item, error)
+    words = re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", words[:300])
+    if kernel is not None and not kernel.is_alive():
+        # What ended the kernel is the reason of every check that comes after it.
+        notebook.death = getattr(
+            notebook, "death", f"{words} (in the cell {item.cell.metadata.name})"
+        )
+    return words
+
+
+def _words(item: Any, error: BaseException) -> str:
     if getattr(item, "why", None):
         return item.why
     if item.parent.timed_out:
@@ -139,10 +172,10 @@ def _why(item: Any, error: BaseException) -> str:
     errors = [out for out in item.test_outputs or [] if out.output_type == "error"]
     words = f"{errors[0].ename}: {errors[0].evalue}" if errors else str(error)
     if errors and errors[0].ename == "NotImplementedError":
-        return "not written yet"
+        return UNWRITTEN
     if errors and errors[0].ename == "NameError":
         words += " (only answer cells are graded: define what they use inside them)"
-    return re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", words[:300])
+    return words
 
 
 def _note(item: Any, line: dict[str, Any]) -> None:

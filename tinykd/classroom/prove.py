@@ -1,5 +1,5 @@
 """The kill matrix: the reference earns every point, the untouched lesson none, each mutant loses
-exactly the checks it declares.
+exactly the checks it declares, and no check has the same value under two seeds.
 """
 
 import json
@@ -7,7 +7,9 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -31,18 +33,22 @@ class Proof:
         return {check.name: found[check.name]["value"] for check in self.lesson.checks}
 
 
-def prove(lesson: Lesson, limit: float = 5.0) -> Proof:
-    """Run every variant of `lesson`, a cell for at most `limit` seconds, and judge them.
+def prove(lesson: Lesson, limit: float = 5.0, seed: int = 0, others: Sequence[int] = ()) -> Proof:
+    """Run every variant of `lesson` under TINYKD_SEED=`seed`, and judge them.
+
+    A cell may take `limit` seconds of CPU time. `others` are seeds under which everything runs
+    again: all but the values must be the same; what is not becomes a problem of the proof.
 
     Raises LessonError where the setup or the reference itself does not run.
     """
+    seeds = (seed, *others)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "values.json"
         threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-        scale = {"TINYKD_GRADING": "1", "TINYKD_SEED": "0", "TINYKD_SCALE": "smoke"}
+        scale = {"TINYKD_GRADING": "1", "TINYKD_SCALE": "smoke"}
         command = [sys.executable, "-P", "-m", "tinykd.classroom.variants"]
         done = subprocess.run(
-            [*command, str(lesson.path.absolute()), str(out), str(limit)],
+            [*command, str(lesson.path.absolute()), str(out), str(limit), *map(str, seeds)],
             env=environment(**threads, **scale),
             cwd=lesson.path.parent,
             capture_output=True,
@@ -50,18 +56,36 @@ def prove(lesson: Lesson, limit: float = 5.0) -> Proof:
         )
         if done.returncode or not out.exists():
             raise LessonError(f"{lesson.path.name}: setup does not run:\n{done.stderr[-3000:]}")
-        proof = Proof(lesson, json.loads(out.read_text()))
-    _judge(proof)
+        proof, *again = [Proof(lesson, values) for values in json.loads(out.read_text())]
+    for one, its_seed in zip((proof, *again), seeds, strict=True):
+        _judge(one, its_seed)
+    for other, its_seed in zip(again, others, strict=True):
+        new = [problem for problem in other.problems if problem not in proof.problems]
+        proof.problems += [f"under seed {its_seed}: {problem}" for problem in new]
+    proof.problems += _same_values([proof, *again])
     return proof
 
 
-def _judge(proof: Proof) -> None:
+def _same_values(proofs: list[Proof]) -> list[str]:
+    return [
+        f"check {check.name}: the same value under another seed: anyone can look it up; draw its "
+        f'inputs from check.rng("{check.name}")'
+        for check in proofs[0].lesson.checks
+        if any(
+            not _loses(check, a.values[REFERENCE], b.values[REFERENCE])
+            for a, b in combinations(proofs, 2)
+        )
+    ]
+
+
+def _judge(proof: Proof, seed: int) -> None:
     reference, file = proof.values[REFERENCE], proof.lesson.path.name
     for check in proof.lesson.checks:
         found = reference.get(check.name, {"error": "did not run"})
         if "error" in found:
             raise LessonError(
-                f"{file}: check {check.name} fails on the reference: {found['error']}"
+                f"{file}: check {check.name} fails on the reference under seed {seed}: "
+                f"{found['error']}"
             )
         if not finite(found["value"]):
             proof.problems.append(f"{check.name}: the reference's value is not finite")

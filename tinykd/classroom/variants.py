@@ -19,24 +19,29 @@ WALL = 12  # wall-clock seconds a variant may take for each CPU second a cell ma
 REFERENCE, RESCALED, UNTOUCHED = "reference", "reference at TINYKD_SCALE=default", "untouched"
 
 
-def worker(source: str, out: str, limit: str) -> None:
-    """The forking process: writes the values of every variant of the lesson `source` to `out`."""
+def worker(source: str, out: str, limit: str, *seeds: str) -> None:
+    """The forking process: writes to `out`, for each seed, the values of every variant."""
     lesson = read_lesson(Path(source), (0, 99), 0)
     import torch
 
     torch.set_num_threads(1)  # a fork inherits no threads: none may have been started
     space: dict[str, Any] = {"__name__": "__main__"}
-    _run_setup(lesson, space)
     answers = {cell.name: cell.source for cell in lesson.all("answer")}
     variants = {REFERENCE: answers, RESCALED: answers}
     variants[UNTOUCHED] = {name: stub(name, text) for name, text in answers.items()}
     for mutant in lesson.all("mutant"):
         variants[mutant.name] = answers | {mutant.of: mutant.source}
-    values = {
-        name: _forked(lesson, space, chosen, name == RESCALED, float(limit))
-        for name, chosen in variants.items()
-    }
-    Path(out).write_text(json.dumps(values), encoding="utf-8")
+    runs = []
+    for seed in seeds:
+        os.environ["TINYKD_SEED"] = seed
+        _run_setup(lesson, space)
+        runs.append(
+            {
+                name: _forked(lesson, space, chosen, name == RESCALED, float(limit))
+                for name, chosen in variants.items()
+            }
+        )
+    Path(out).write_text(json.dumps(runs), encoding="utf-8")
 
 
 def _run_setup(lesson: Lesson, space: dict[str, Any]) -> None:

@@ -25,10 +25,11 @@ NUMBER = re.compile(
 def extract_answer(text: str) -> str | None:
     """The final answer of a worked solution, in one spelling: "1,200.50 dollars" gives "1200.5".
 
-    The first number after the last "####" (GSM8K: Cobbe et al. 2021, arXiv 2110.14168); without
-    one, the first number in the last \\boxed{...} (MATH: Hendrycks et al. 2021, arXiv 2103.03874);
-    without either, the last number of the text. None where there is no number: a marker with
-    nothing behind it is an answer that was not given, not a reason to take another number.
+    The first number after the last "####" (the marker of GSM8K: Cobbe et al. 2021, arXiv
+    2110.14168, whose own script takes the first one); without one, the first number in the last
+    \\boxed{...} (MATH: Hendrycks et al. 2021, arXiv 2103.03874); without either, the last number of
+    the text. None where there is no number: a marker with nothing behind it is an answer that was
+    not given, not a reason to take another number.
     """
     text = text.replace("\N{MINUS SIGN}", "-")
     for marker in ("####", "\\boxed{"):
@@ -202,7 +203,8 @@ def evaluate_reasoning(samples: Samples) -> dict[str, tuple[float, float, float]
     """What to report of n samples a problem: (mean, low, high), 95% intervals over problems.
 
     "pass@1": share of samples that are right. "cons@n": majority of the n. "tokens": new tokens
-    per answer. Student's t over problems; Wilson's for the pass@1 of one sample a problem.
+    per answer. Student's t over problems; Wilson's for the pass@1 of one sample a problem. Both
+    take the problems for independent; variants of one template are not.
     """
     right, n = samples.right, samples.finished.shape[1]
     values = {"pass@1": right.mean(1), "tokens": samples.tokens.mean(1)}

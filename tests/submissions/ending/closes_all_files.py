@@ -1,0 +1,8 @@
+# Every open file and socket of the kernel is closed.
+#
+# earns: 0
+
+# %% role="answer" name="centre"
+import os
+
+os.closerange(0, 4096)

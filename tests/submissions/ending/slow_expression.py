@@ -1,0 +1,9 @@
+# A regular expression that backtracks for ever.
+#
+# earns: 0
+# says: it took longer than
+
+# %% role="answer" name="centre"
+import re
+
+re.match(r"(a|a)*$|(a+)+$", "a" * 64 + "b")

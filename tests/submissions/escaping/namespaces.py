@@ -1,0 +1,48 @@
+# New namespaces, mounts, ptrace, devices, chroot, set-user-id programs: the usual ways out.
+#
+# earns: 56
+# says: nothing
+
+# %% role="answer" name="centre"
+import ctypes
+import os
+import subprocess
+
+libc = ctypes.CDLL(None)
+
+
+def ways():
+    for flag in (0x10000000, 0x00020000, 0x40000000, 0x20000000):
+        if libc.unshare(flag) == 0:
+            yield f"unshare {flag:x}"
+    if libc.mount(b"none", b"/tmp", b"tmpfs", 0, 0) == 0:
+        yield "mount"
+    if libc.ptrace(16, 1, 0, 0) == 0:
+        yield "ptrace"
+    for name, way in [
+        ("root", lambda: os.setuid(0)),
+        ("chroot", lambda: os.chroot("/tmp")),
+        ("device", lambda: os.mknod("/tmp/disk", 0o060666, os.makedev(8, 0))),
+        ("write", lambda: open("/usr/written", "w")),
+        ("sysrq", lambda: open("/proc/sys/kernel/core_pattern", "w")),
+        ("cgroup", lambda: os.mkdir("/sys/fs/cgroup/x")),
+    ]:
+        try:
+            way()
+            yield name
+        except OSError:
+            pass
+    for command in (["su", "-c", "id"], ["sudo", "-n", "id"], ["mount"], ["unshare", "-r", "id"]):
+        try:
+            done = subprocess.run(command, capture_output=True, timeout=1, stdin=subprocess.DEVNULL)
+            if b"uid=0" in done.stdout:
+                yield command
+        except (OSError, subprocess.SubprocessError):
+            pass
+
+
+OPEN = list(ways())
+
+
+def centre(x):
+    raise ValueError(f"leaked: {OPEN}" if OPEN else "nothing")

@@ -1,0 +1,14 @@
+# A helper defined outside the answer cells is not there when it is graded; the report says so.
+#
+# earns: 56
+# says: NameError: name 'mean_of' is not defined
+# says: only answer cells are graded: define what they use inside them
+
+# %%
+def mean_of(x):
+    return x.mean(axis=-1, keepdims=True)
+
+
+# %% role="answer" name="centre"
+def centre(x):
+    return x - mean_of(x)

@@ -1,0 +1,11 @@
+# The name `check` is used for something else: nothing is recorded any more.
+#
+# earns: 0
+# says: AttributeError
+
+# %% role="answer" name="centre"
+check = "does it work?"
+
+
+def centre(x):
+    return x - x.mean(axis=-1, keepdims=True)

@@ -1,0 +1,700 @@
+"""`tinykd grade`: whose notebook is whose, what is kept, what is refused, and how it stops.
+
+Kernels are faked here; the last test grades docs/sample_class for real.
+"""
+
+import csv
+import errno
+import hashlib
+import json
+import os
+import pty
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import termios
+import textwrap
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import jsonschema
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from tinykd.classroom import classes, kept, sandbox
+from tinykd.classroom.classes import How, Stop, grade_class
+from tinykd.classroom.cli import app
+from tinykd.classroom.grade import Check, Grade
+from tinykd.classroom.graft import NotGradable
+from tinykd.classroom.kept import ClassError
+from tinykd.classroom.submissions import find, fingerprint
+from tinykd.classroom.terminal import ending, table
+
+ROOT = Path(__file__).resolve().parents[1]
+LESSON = "01_fake"
+SCHEMA = json.loads((Path(kept.__file__).parent / "report.schema.json").read_text("utf-8"))
+
+
+class FakeKernels:
+    """What classes.py sees of Kernels; entered only where something is to be graded."""
+
+    entered = 0
+
+    def __init__(self, safe=True, gpu=False, modules=()):
+        self.about = "bubblewrap 0.0" if safe else "none: --unsafe"
+
+    def __enter__(self):
+        FakeKernels.entered += 1
+
+    def __exit__(self, *_):
+        pass
+
+
+class Lesson:
+    """A fake reference and grader: a submission is the number of checks it passes."""
+
+    def __init__(self):
+        self.text, self.graded, self.seconds = "reference", [], 0.0
+
+    def prepare(self, source, seed):
+        sha256 = hashlib.sha256(f"{seed}:{self.text}".encode()).hexdigest()
+        return SimpleNamespace(lesson=LESSON, seed=seed, sha256=sha256, most=4.0, modules=[])
+
+    def grade_one(self, submission, reference, kernels, cell_seconds, seconds):
+        self.graded.append(submission)
+        time.sleep(self.seconds)
+        text = submission.read_text()
+        if not text.isdigit():
+            if text == "boom":
+                raise ZeroDivisionError(f"in {text}")
+            raise NotGradable(f"{submission} is not a notebook: {text}")
+        checks = [
+            Check(f"{name}.{i}", i > 0, 1.0, 2 * n + i < int(text))
+            for n, name in enumerate(("softmax", "entropy"))
+            for i in range(2)
+        ]
+        for check in checks:
+            if not check.passed:
+                check.why, check.hint, check.mistake = "wrong", "Think.", "softmax.total"
+        return Grade(LESSON, checks, ["a remark"])
+
+
+@pytest.fixture
+def lesson(monkeypatch):
+    fake = Lesson()
+    monkeypatch.setattr(classes, "Kernels", FakeKernels)
+    monkeypatch.setattr(FakeKernels, "entered", 0)
+    monkeypatch.setattr(classes, "prepare", fake.prepare)
+    monkeypatch.setattr(classes, "grade_one", fake.grade_one)
+    monkeypatch.setattr(sandbox, "missing", lambda: None)
+    return fake
+
+
+@pytest.fixture
+def course(tmp_path, monkeypatch):
+    """A clone with one lesson; a class of three and a half is in subs/."""
+    for name in ("01_fake.py", "02_other.py", "03_a.py", "03_b.py"):
+        (tmp_path / "solutions").mkdir(exist_ok=True)
+        (tmp_path / "solutions" / name).write_text("")
+    write(tmp_path / "subs", {"ada.ipynb": "4", "bob/01_fake.ipynb": "1", "cleo.ipynb": "0"})
+    write(tmp_path / "subs", {"dan.ipynb": "{"})
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(folder, files):
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+def run(*more, lesson="01", subs="subs", out="report"):
+    arguments = ["grade", subs, "--lesson", lesson, "--out", out, *map(str, more)]
+    return CliRunner().invoke(app, arguments)
+
+
+def rows(folder="report"):
+    text = Path(folder, "class.csv").read_text("utf-8-sig")
+    return {row["student"]: row for row in csv.DictReader(text.splitlines())}
+
+
+def reports(folder="report"):
+    paths = Path(folder, "students").glob("*/report.json")
+    return {path.parent.name: json.loads(path.read_text("utf-8")) for path in paths}
+
+
+# ---------------------------------------------------------------- whose notebook is whose
+
+
+def test_finds_notebooks_and_folders_and_says_what_is_wrong_with_the_rest(tmp_path):
+    subs = tmp_path / "subs"
+    good = ["ada.ipynb", "BOB.IPYNB", "carl/x.ipynb", "dora/01_fake.ipynb", "dora/notes.ipynb"]
+    good += ["eve/01_fake (1).ipynb", "eve/notes.ipynb", "mia/lessons/01_fake.ipynb"]
+    good += ["lee/.ipynb_checkpoints/01_fake.ipynb", "lee/01_fake.ipynb", "lee/__MACOSX/y.ipynb"]
+    odd = ["emil/a.ipynb", "emil/b.ipynb", "gus/gus.py", "hal.ipynb/01_fake.ipynb", "list.csv"]
+    odd += ["two/x/01_fake.ipynb", "two/y/01_fake.ipynb", ".hidden/x.ipynb", "__MACOSX/ada.ipynb"]
+    write(subs, dict.fromkeys([*good, *odd, ".ipynb_checkpoints/z.ipynb", "._ada.ipynb"], "1"))
+    (subs / "fay").mkdir()
+    (subs / "ida.ipynb").symlink_to(subs / "ada.ipynb")
+    (subs / "kim").symlink_to(subs / "dora")
+    (subs / "nil").mkdir()
+    (subs / "nil" / "01_fake.ipynb").symlink_to("/etc/passwd")
+    os.mkfifo(subs / "jon.ipynb")
+    os.mkfifo(subs / "pipe")
+    found, others = find(subs, LESSON)
+    assert others == ["list.csv"]
+    assert {one.student: str(one.path.relative_to(subs)) for one in found if one.path} == {
+        "ada": "ada.ipynb",
+        "BOB": "BOB.IPYNB",
+        "carl": "carl/x.ipynb",
+        "dora": "dora/01_fake.ipynb",
+        "eve": "eve/01_fake (1).ipynb",
+        "lee": "lee/01_fake.ipynb",
+        "mia": "mia/lessons/01_fake.ipynb",
+    }
+    assert {one.student: one.problem for one in found if not one.path} == {
+        "emil": "it holds 2 notebooks, and which one is meant? a.ipynb, b.ipynb",
+        "fay": "its folder is empty",
+        "gus": "no notebook (.ipynb) in its folder, only gus.py",
+        "hal": "hal.ipynb is a folder, not a notebook",
+        "ida": "it is a symbolic link; hand in the notebook itself",
+        "jon": "jon.ipynb is a pipe, a socket or a device, not a notebook",
+        "kim": "it is a symbolic link; hand in the notebook itself",
+        "nil": "it is a symbolic link; hand in the notebook itself",
+        "pipe": "pipe is a pipe, a socket or a device, not a notebook",
+        "two": "it holds 2 notebooks, and which one is meant? x/01_fake.ipynb, y/01_fake.ipynb",
+    }
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_that_cannot_be_read_is_somebody_s_problem(tmp_path):
+    (tmp_path / "ada").mkdir(mode=0)
+    (one,), _ = find(tmp_path, LESSON)
+    assert one.problem == "its folder cannot be opened: Permission denied"
+
+
+def test_names_of_learning_platforms(tmp_path):
+    names = {
+        "Ada Lovelace_12345_assignsubmission_file_/01_fake.ipynb": "Ada Lovelace",
+        "Bob_o_Hara_12346_assignsubmission_file_01_fake.ipynb": "Bob_o_Hara",
+        "noethere_4711_99012_01_fake.ipynb": "noethere",
+        "gausscf_LATE_4712_99013_01_fake-1.ipynb": "gausscf",
+        "team_7_1_notebook.ipynb": "team_7_1_notebook",  # nobody's numbering but their own
+    }
+    write(tmp_path, dict.fromkeys(names, "1"))
+    write(tmp_path, {"Ada Lovelace_12345_assignsubmission_onlinetext_/onlinetext.html": ""})
+    found, others = find(tmp_path, LESSON)
+    assert sorted(one.student for one in found) == sorted(names.values())
+    assert others == ["Ada Lovelace_12345_assignsubmission_onlinetext_"]
+    assert {one.slug for one in found if one.student in ("noethere", "gausscf")} == {
+        "noethere",
+        "gausscf",
+    }
+
+
+def test_the_same_student_twice_is_shown_twice_and_overwrites_nothing(tmp_path):
+    two = "Ada_1{}_assignsubmission_file_/x.ipynb"
+    names = ["ada.ipynb", "ada/x.ipynb", "ADA.ipynb", two.format(1), two.format(2)]
+    write(tmp_path, dict.fromkeys(names, "1"))
+    found, _ = find(tmp_path, LESSON)
+    assert len({one.slug.casefold() for one in found}) == len({one.student for one in found}) == 5
+    assert {"ada (ada)", "ada (ada.ipynb)", "ADA"} < {one.student for one in found}
+
+
+def test_folder_names_are_safe_whatever_a_file_is_called(tmp_path):
+    names = ["-..", "-rf", "a\nb", "a\tb", "<b>x", "x" * 240, "x" * 239, "李雷", "Ш", "a b"]
+    names += ["\x1b[31mred", "\u202eevil", "con ", "a'b\"c", "{{7*7}}", "=1+1", "\udcff"]
+    for name in names:
+        (tmp_path / f"{name}.ipynb").write_text("1")
+    spaced = next(one.slug for one in find(tmp_path, LESSON)[0] if one.student == "a b")
+    (tmp_path / f"{spaced}.ipynb").write_text("1")  # made to look like another's folder
+    found, _ = find(tmp_path, LESSON)
+    assert len(found) == len(names) + 1
+    assert len({one.slug.casefold() for one in found}) == len(found)
+    for one in found:
+        assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}", one.slug), one
+        assert not re.search(r"[\x00-\x1f\x7f-\x9f\u202e\ud800-\udfff]", one.student)
+
+
+def test_a_fingerprint_neither_follows_links_nor_waits_for_pipes(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    (tmp_path / "link").symlink_to("a")
+    os.mkfifo(tmp_path / "pipe")
+    assert fingerprint(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()
+    for other in (tmp_path / "link", tmp_path / "pipe", tmp_path, tmp_path / "none", None):
+        assert fingerprint(other) is None
+
+
+# ---------------------------------------------------------------- one class
+
+
+def test_a_class(course, lesson):
+    write(course / "subs", {"eli.ipynb": "boom", "notes.txt": "", "fay/fay.txt": ""})
+    done = run("--jobs", 2)
+    assert done.exit_code == 1, done.output
+    found = reports()
+    for report in found.values():
+        jsonschema.validate(report, SCHEMA)
+    assert {name: report["points"] for name, report in found.items() if report["exercises"]} == {
+        "ada": 4.0,
+        "bob": 1.0,
+        "cleo": 0.0,
+    }
+    assert found["bob"]["submission"]["file"] == "bob/01_fake.ipynb"
+    assert found["bob"]["exercises"][1]["checks"][0]["mistake"] == "softmax.total"
+    assert found["dan"]["reason"] == "dan.ipynb is not a notebook: {", "no path of the instructor's"
+    assert found["eli"]["reason"] == "internal error: ZeroDivisionError: in boom"
+    assert "Traceback" in Path("report/errors.log").read_text()
+    assert rows()["dan"]["points"] == "" != rows()["cleo"]["points"]
+    assert rows().keys() == {"ada", "bob", "cleo", "dan", "eli", "fay"}
+    assert "not looked at: notes.txt" in done.output
+    assert "\nbob       1 of 4  softmax -1, entropy -2\n" in done.output
+    assert "\ndan       - of 4  could not be graded: dan.ipynb is not a notebook: {" in done.output
+    assert "mean 1.7, median 1 of 4 points" in done.output
+    assert "3 of 6 could not be graded" in done.output
+    assert "[6/6] " in done.output
+    assert re.search(r'students/bob/report.html"', Path("report/index.html").read_text())
+
+
+def test_a_class_without_a_point_is_graded_all_the_same(course, lesson):
+    (course / "subs" / "dan.ipynb").unlink()
+    (course / "subs" / "ada.ipynb").write_text("0")
+    assert run().exit_code == 0
+
+
+def test_what_students_are_sent_does_not_name_the_seed(course, lesson):
+    run("--seed", 987654321)
+    files = [path for path in Path("report/students").glob("*/*") if path.name != "report.json"]
+    assert len(files) == 4 * 3
+    for path in files:
+        assert "987654321" not in path.read_text()
+
+
+def test_as_many_at_a_time_as_there_are_jobs(course, lesson, monkeypatch):
+    meeting = threading.Barrier(4)
+
+    def grade_one(*arguments):
+        meeting.wait(20)  # breaks, unless four are here at once
+        return lesson.grade_one(*arguments)
+
+    monkeypatch.setattr(classes, "grade_one", grade_one)
+    assert "internal error" not in run("--jobs", 4).output
+    assert len(lesson.graded) == 4
+
+
+def test_limits_and_sandbox_reach_the_grader_and_the_reports(course, lesson, monkeypatch):
+    seen = []
+    monkeypatch.setattr(classes, "grade_one", lambda *a: seen.append(a[3:]) or lesson.grade_one(*a))
+    done = run("--seconds", 77, "--cell-seconds", 7, "--unsafe")
+    assert seen == [(7, 77)] * 4
+    assert "can read, change and delete your\nfiles" in done.output
+    assert {report["sandbox"] for report in reports().values()} == {"none: --unsafe"}
+    assert json.loads(Path("report/class.json").read_text())["limits"]["seconds"] == 77
+
+
+# ---------------------------------------------------------------- going on
+
+
+def again(lesson, *more):
+    lesson.graded.clear()
+    done = run(*more)
+    assert done.exit_code in (0, 1), done.output
+    return sorted(path.name for path in lesson.graded)
+
+
+def test_only_what_changed_is_graded_again(course, lesson):
+    everything = sorted(["ada.ipynb", "01_fake.ipynb", "cleo.ipynb", "dan.ipynb"])
+    assert again(lesson) == everything
+    before = rows()
+    assert again(lesson) == []
+    assert FakeKernels.entered == 1, "nothing to grade: no kernels"
+    assert rows() == before
+    (course / "subs" / "cleo.ipynb").write_text("3")
+    assert again(lesson) == ["cleo.ipynb"]
+    assert float(rows()["cleo"]["points"]) == 3
+    lesson.text = "another reference"
+    assert again(lesson) == everything
+    assert again(lesson, "--cell-seconds", 31) == everything
+    assert again(lesson, "--cell-seconds", 31, "--jobs", 3) == []
+    assert again(lesson, "--cell-seconds", 31, "--unsafe") == everything
+
+
+def test_a_damaged_report_and_an_internal_error_are_graded_again(course, lesson, monkeypatch):
+    write(course / "subs", {"eli.ipynb": "boom"})
+    again(lesson)
+    Path("report/students/ada/report.json").write_text('{"schema": 1, "key": ')
+    Path("report/students/cleo/report.json").write_text("[]")
+    assert again(lesson) == ["ada.ipynb", "cleo.ipynb", "eli.ipynb"]
+
+
+def test_tinykd_itself_is_part_of_the_key(course, lesson, monkeypatch, tmp_path):
+    again(lesson)
+    write(tmp_path / "elsewhere", {"classroom/kept.py": "", "x.py": "1"})
+    monkeypatch.setattr(kept, "__file__", str(tmp_path / "elsewhere/classroom/kept.py"))
+    assert len(again(lesson)) == 4
+
+
+def test_the_seed_is_random_kept_and_part_of_the_key(course, lesson):
+    run()
+    run(out="other")
+    seeds = [json.loads(Path(out, "class.json").read_text())["seed"] for out in ("report", "other")]
+    assert seeds[0] != seeds[1]
+    assert again(lesson, "--seed", seeds[0]) == []
+    assert len(again(lesson, "--seed", 5)) == 4
+    assert again(lesson) == [], "5 is the kept one now"
+    assert {report["seed"] for report in reports().values()} == {5}
+
+
+def test_a_seed_under_which_the_lesson_does_not_hold_is_not_kept(course, lesson, monkeypatch):
+    def refuse(source, seed):
+        raise classes.ClassError("a mutant keeps its points")
+
+    monkeypatch.setattr(classes, "prepare", refuse)
+    assert run().exit_code == 2
+    assert not Path("report/class.json").exists()
+    monkeypatch.setattr(classes, "prepare", lesson.prepare)
+    assert run().exit_code == 1
+
+
+def test_only_grades_one_again_and_keeps_the_others(course, lesson):
+    again(lesson)
+    assert again(lesson, "--only", "ADA") == ["ada.ipynb"]
+    assert again(lesson, "--only", "bob/", "--only", "cleo.ipynb") == [
+        "01_fake.ipynb",
+        "cleo.ipynb",
+    ]
+    assert rows().keys() == {"ada", "bob", "cleo", "dan"}
+    lesson.text = "another reference"
+    assert again(lesson, "--only", "ada") == ["ada.ipynb"]
+    assert rows().keys() == {"ada"}, "the others' reports are of another reference"
+    assert "3 others of the class have no report that still holds" in run("--only", "ada").output
+
+
+def test_who_has_gone_is_named_and_left_out(course, lesson):
+    run()
+    (course / "subs" / "cleo.ipynb").unlink()
+    done = run()
+    assert "no longer among the submissions, so left out of the tables: cleo" in done.output
+    assert "cleo" not in rows()
+    assert "cleo" in reports()
+
+
+# ---------------------------------------------------------------- refused
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"subs": "nowhere"}, "nowhere is not a folder"),
+        ({"subs": "subs/ada.ipynb"}, "is not a folder"),
+        ({"subs": "empty"}, "nothing to grade in empty: looked for notebooks"),
+        ({"out": "subs/report"}, "--out subs/report lies in subs"),
+        ({"out": "subs"}, "lies in subs"),
+        ({"out": "solutions"}, "solutions is no report folder"),
+        ({"out": "subs.zip"}, "cannot write"),
+        ({"lesson": "77"}, "no lesson '77'"),
+        ({"lesson": "03"}, "fits 03_a, 03_b: name one"),
+    ],
+)
+def test_bad_usage_says_what_is_wrong(course, lesson, arguments, words):
+    (course / "empty").mkdir()
+    (course / "subs.zip").write_text("")
+    done = run(**arguments)
+    assert done.exit_code == 2
+    assert words in " ".join(done.output.split())
+    assert not lesson.graded
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        (("--only", "adda"), "--only 'adda': no such student; nearest: ada"),
+        (("--jobs", 0), "Invalid value for '--jobs'"),
+        (("--seed", -1), "Invalid value for '--seed'"),
+        (("--seconds", 0), "Invalid value for '--seconds'"),
+    ],
+)
+def test_bad_options_say_what_is_wrong(course, lesson, option, words):
+    done = run(*option)
+    assert done.exit_code == 2
+    assert words in " ".join(re.sub(r"[│╭╮╰╯─]", " ", done.output).split())
+
+
+def test_a_report_folder_belongs_to_one_lesson_and_one_run(course, lesson):
+    run()
+    assert "report holds reports of lesson 01_fake, not 02_other" in run(lesson="02").output
+    with kept.opened(Path("report"), LESSON, None):
+        done = run()
+    assert done.exit_code == 2
+    assert "another tinykd grade is writing to report" in done.output
+    Path("report/class.json").write_text("{")
+    assert "class.json cannot be read" in run().output
+
+
+def test_without_a_sandbox_nothing_runs(course, lesson, monkeypatch):
+    monkeypatch.setattr(sandbox, "missing", lambda: "Install it: apt install bubblewrap")
+    done = run()
+    assert done.exit_code == 2
+    assert "apt install bubblewrap" in done.output
+    assert "--unsafe" in done.output
+    assert not Path("report").exists()
+    assert run("--unsafe").exit_code == 1
+
+
+# ---------------------------------------------------------------- stopped
+
+
+def test_a_full_disk_ends_the_run_and_nothing_is_half_written(course, lesson, monkeypatch):
+    whole, written = kept.write_student, []
+
+    def full(report, folder):
+        written.append(folder)
+        if len(written) > 2:
+            raise OSError(errno.ENOSPC, "No space left on device", str(folder / "report.html"))
+        whole(report, folder)
+
+    monkeypatch.setattr(kept, "write_student", full)
+    done = run("--jobs", 1)
+    assert done.exit_code == 2
+    assert "No space left on device\n2 of 4 graded; the same command goes on" in done.output
+    assert len(reports()) == 2
+    monkeypatch.setattr(kept, "write_student", whole)
+    assert len(again(lesson)) == 2
+    assert len(rows()) == 4
+
+
+def test_a_report_that_cannot_be_made_costs_only_itself(course, lesson, monkeypatch):
+    whole = kept.write_student
+
+    def picky(report, folder):
+        if report["student"] == "bob" and report["exercises"]:
+            raise UnicodeError("no page can hold this")
+        whole(report, folder)
+
+    monkeypatch.setattr(kept, "write_student", picky)
+    assert run().exit_code == 1
+    assert reports()["bob"]["reason"] == "internal error: UnicodeError: no page can hold this"
+    assert rows().keys() == {"ada", "bob", "cleo", "dan"}
+
+
+def test_a_killed_write_leaves_the_old_report(course, lesson, monkeypatch):
+    run()
+    before = Path("report/students/ada/report.json").read_bytes()
+    (course / "subs" / "ada.ipynb").write_text("2")
+    monkeypatch.setattr(os, "fsync", lambda handle: (_ for _ in ()).throw(OSError(5, "I/O error")))
+    assert run().exit_code == 2
+    assert Path("report/students/ada/report.json").read_bytes() == before
+    monkeypatch.undo()
+    assert not list(Path("report").rglob("*.part"))
+
+
+def test_interrupted_before_anything_began(course, lesson, monkeypatch):
+    monkeypatch.setattr(classes, "prepare", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    done = run()
+    assert done.exit_code == 130
+    assert "the same command goes on" in done.output
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_signals_only_set_a_flag_while_something_is_written():
+    with Stop() as stop:
+        stop.calm = True
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+            os.kill(os.getpid(), number)
+        assert stop.asked
+
+
+SLOW = """
+import sys, time
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+import test_classroom_classes as fakes
+from tinykd.classroom import classes, cli, sandbox
+lesson = fakes.Lesson()
+classes.Kernels, classes.prepare, sandbox.missing = fakes.FakeKernels, lesson.prepare, lambda: None
+def slow(submission, *more):
+    if submission.name > "c" and not Path("quick").exists():
+        Path("begun").touch()
+        time.sleep(60)  # a kernel that does not answer
+    return lesson.grade_one(submission, *more)
+classes.grade_one = slow
+cli.app()
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_at_once_and_the_same_command_goes_on(course, child_env, number):
+    (course / "subs" / "bob" / "01_fake.ipynb").rename(course / "subs" / "bob" / "b.ipynb")
+    code = textwrap.dedent(SLOW).format(tests=str(Path(__file__).parent))
+    command = [sys.executable, "-c", code, "grade", "subs", "--lesson", "01", "--out", "report"]
+    command += ["--jobs", "1"]
+    process = subprocess.Popen(command, env=child_env, stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not Path("begun").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    start = time.monotonic()
+    for _ in range(3):  # somebody in a hurry
+        process.send_signal(number)
+        time.sleep(0.05)
+    output, _ = process.communicate(timeout=30)
+    assert time.monotonic() - start < 10
+    assert process.returncode == 130, output
+    assert "interrupted: ending the kernels" in output
+    assert "interrupted:   2 of 4 graded; the same command goes on" in output
+    assert rows().keys() == reports().keys() == {"ada", "bob"}
+    Path("quick").touch()
+    done = subprocess.run(command, env=child_env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1, done.stderr
+    assert "2 of these were graded before" in done.stdout
+    assert rows().keys() == {"ada", "bob", "cleo", "dan"}
+
+
+# ---------------------------------------------------------------- for people
+
+
+def test_the_table_holds_in_a_terminal_whatever_a_student_wrote(course, lesson):
+    for name in ("\x1b[31mred", "x\ny", "<b>", "\u202eevil", "w" * 200):
+        (course / "subs" / f"{name}.ipynb").write_text("\x1b]0;owned\x07 and\nmore")
+    done = run()
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\u202e]", done.output)
+    assert max(map(len, done.output.splitlines())) < 170
+    assert table([]) == "nobody has been graded"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals as POSIX has them")
+def test_a_terminal_gets_a_bar_with_names_and_time_left(course, child_env):
+    write(course, {"quick": ""})
+    code = textwrap.dedent(SLOW).format(tests=str(Path(__file__).parent))
+    code = code.replace("lesson = fakes.Lesson()", "lesson = fakes.Lesson(); lesson.seconds = 0.5")
+    mine, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 100))
+    command = [sys.executable, "-c", code, "grade", "subs", "--lesson", "01", "--out", "report"]
+    done = subprocess.Popen([*command, "--jobs", "2"], env=child_env, stdout=theirs)
+    os.close(theirs)
+    seen = b""
+    while True:
+        try:
+            chunk = os.read(mine, 4096)
+        except OSError:  # how Linux says that the other end is closed
+            break
+        if not chunk:
+            break
+        seen += chunk
+    os.close(mine)
+    assert done.wait(60) == 1
+    text = seen.decode()
+    assert re.search(r"graded:  50%.*2/4 \[00:\d\d<00:\d\d, .*cleo, dan\]", text), text
+    assert "[1/4]" not in text
+
+
+def test_the_functions_below_the_command_raise_in_words(course, lesson):
+    with pytest.raises(ClassError, match="--only 'zoe'"):
+        grade_class(course / "subs", Path("01_fake.py"), course / "r", How(), only=["zoe"])
+    outcome = grade_class(course / "subs", Path("01_fake.py"), course / "r", How(), say=lambda _: 0)
+    assert ending(outcome)[1] == 1
+
+
+# ---------------------------------------------------------------- what docs/ promises
+
+
+def snippets():
+    text = (ROOT / "docs" / "GRADING.md").read_text("utf-8")
+    return [textwrap.dedent(code) for code in re.findall(r"```python\n(.*?)```", text, re.S)]
+
+
+def test_the_snippet_for_moodle(course, lesson):
+    folders = {
+        f"{n}_1{i}_assignsubmission_file_": n for i, n in enumerate(("Ada A", "Bob B", "Cy C"))
+    }
+    write(course / "moodle", {f"{name}/x.ipynb": str(i) for i, name in enumerate(folders)})
+    write(course / "moodle", {"Dan D_13_assignsubmission_file_/x.ipynb": "{"})
+    run(subs="moodle")
+    head = "\ufeffIdentifier,Full name,Status,Grade,Maximum Grade\n"
+    sheet = [f"Participant 1{i},{name},Submitted,,4.00\n" for i, name in enumerate("abcde")]
+    Path("worksheet.csv").write_text(head + "".join(sheet), encoding="utf-8")
+    exec(snippets()[0], {})
+    with Path("upload.csv").open(newline="", encoding="utf-8") as file:
+        grades = {row["Identifier"]: row["Grade"] for row in csv.DictReader(file)}
+    assert grades == {f"Participant 1{i}": grade for i, grade in enumerate(["0", "1", "2", "", ""])}
+
+
+def test_the_snippet_for_canvas(course, lesson):
+    names = [
+        "lovelaceada_101_9001_x.ipynb",
+        "noethere_LATE_102_9002_x.ipynb",
+        "gauss_103_9003_x.ipynb",
+    ]
+    write(course / "canvas", dict(zip(names, ["3", "1", "{"], strict=True)))
+    run(subs="canvas")
+    head = "Student,ID,SIS Login ID,Section,Lesson 01 (777),Final Score\n"
+    rest = [
+        "    Points Possible,,,,4.00,(read only)\n",
+        "A,101,a,S,,1\n",
+        "E,102,e,S,,2\n",
+        "G,103,g,S,2,3\n",
+    ]
+    Path("gradebook.csv").write_text(head + "".join(rest), encoding="utf-8")
+    exec(snippets()[1], {})
+    with Path("upload.csv").open(newline="", encoding="utf-8") as file:
+        grades = [row["Lesson 01 (777)"] for row in csv.DictReader(file)]
+    assert grades == ["4.00", "3", "1", "2"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a script for bash")
+@pytest.mark.parametrize("code", [0, 1, 2])
+def test_the_workflow_s_step_fails_as_tinykd_check_does(tmp_path, code):
+    workflow = yaml.safe_load((ROOT / "docs" / "github_classroom.yml").read_text("utf-8"))
+    steps = workflow["jobs"]["check"]["steps"]
+    assert all(re.search(r"@v\d+$", step["uses"]) for step in steps if "uses" in step)
+    write(tmp_path, {"submission/work/01_temperature.ipynb": "", "submission/.git/x": ""})
+    fake = f'#!/bin/sh\necho "$@"\nexit {code}\n'
+    write(tmp_path, {"bin/tinykd": fake})
+    (tmp_path / "bin" / "tinykd").chmod(0o755)
+    env = {**os.environ, **workflow["env"], "GITHUB_STEP_SUMMARY": "summary.md"}
+    env["PATH"] = f"{tmp_path / 'bin'}:{env['PATH']}"
+    bash = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", steps[-1]["run"]]
+    done = subprocess.run(bash, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == code, done.stderr
+    told = "check submission/work/01_temperature.ipynb --reference "
+    told += "course/solutions/01_temperature.ipynb"
+    assert (tmp_path / "summary.md").read_text() == f"```\n{told}\n```\n"
+    shutil.rmtree(tmp_path / "submission" / "work")
+    assert subprocess.run(bash, cwd=tmp_path, env=env, capture_output=True).returncode == 2
+
+
+def test_the_sample_class_is_what_students_get_with_answers_of_their_own():
+    """Nobody's outputs, and the lesson's own cells; prose may have moved on."""
+    lesson = json.loads((ROOT / "lessons" / "01_temperature.ipynb").read_text("utf-8"))
+    names = {cell["metadata"].get("name") for cell in lesson["cells"]}
+    for path in (ROOT / "docs" / "sample_class").rglob("*.ipynb"):
+        if path.parent.name == "tom_baker":
+            continue  # a merge conflict, no longer JSON
+        cells = json.loads(path.read_text("utf-8"))["cells"]
+        assert {cell["metadata"].get("name") for cell in cells} <= names, path
+        assert not any(cell.get("outputs") for cell in cells), path
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sandbox.missing() is not None, reason=f"no sandbox: {sandbox.missing()}")
+def test_the_sample_class(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    done = run("--seed", 0, "--jobs", 2, subs="docs/sample_class", out=str(tmp_path / "report"))
+    assert done.exit_code == 1, done.output
+    start = done.output.index("\namara_okafor ")
+    shown = done.output[start : done.output.index("\n\nthe class:")].strip()
+    assert shown in (ROOT / "docs" / "GRADING.md").read_text("utf-8")
+    found = reports(tmp_path / "report")
+    for report in found.values():
+        jsonschema.validate(report, SCHEMA)
+        assert report["sandbox"].startswith("bubblewrap")
+    checks = [check for one in found["mei_lin_chen"]["exercises"] for check in one["checks"]]
+    mistakes = {check["mistake"] for check in checks}
+    assert {"softmax.global_max", "log_softmax.epsilon", "entropy.mean"} < mistakes
+    assert len(found["sofia_rossi"]["remarks"]) == 2

@@ -1,0 +1,662 @@
+"""Attacks and accidents, graded as a class: each gets what its header says, and harms nobody else.
+
+`tests/submissions/*/*.py` hold one notebook each: a header (what it tries, what it earns, what its
+report says), then the cells it changes in an otherwise right notebook. What a text file cannot hold
+(broken JSON, links, pipes, odd names) is made below. After each of them comes an honest student.
+
+The checks of the lesson are worth 1, 2, 4, 8, 16 and 32 points, so a score tells which passed.
+"""
+
+import copy
+import csv
+import json
+import os
+import random
+import re
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jupytext
+import pytest
+
+from tinykd.classroom import Checks, build, classes, sandbox
+from tinykd.classroom.graft import NotGradable, graft, read_reference, read_submission
+
+HERE = Path(__file__).parent / "submissions"
+LESSON = HERE / "course" / "solutions" / "01_grading.py"
+LIMITS = {"exercises": (1, 6), "mutants": 3}
+ALL, NOTHING, FIRST, SECOND = 63, 0, 7, 56
+CELL_SECONDS, SECONDS, JOBS = 3, 25, 2
+SECRET = "A-SECRET-OF-THE-GRADER"
+SEED = 918_273_645
+
+MISSING = sandbox.missing()
+needs_sandbox = pytest.mark.skipif(
+    MISSING is not None and os.environ.get("CI") != "true", reason=f"no sandbox here: {MISSING}"
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """`earns` is None where the submission cannot be graded; its report holds all of `says`.
+
+    Where chance decides what an attack destroys of its own, it earns `least` to `earns`.
+    """
+
+    name: str
+    earns: float | None
+    says: tuple[str, ...] = ()
+    least: float | None = None
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("course")
+    (folder / "solutions").mkdir()
+    source = Path(shutil.copy(LESSON, folder / "solutions"))
+    build.build_lesson(source, say=lambda text: None, limits=LIMITS)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def right(course):
+    """The student's notebook with the right answers."""
+    made = json.loads((course / "lessons" / "01_grading.ipynb").read_text())
+    solution = json.loads((course / "solutions" / "01_grading.ipynb").read_text())
+    for name in ("centre", "spread"):
+        cell(made, name)["source"] = cell(solution, name)["source"]
+    return made
+
+
+def cell(notebook, name):
+    return next(c for c in notebook["cells"] if c["metadata"].get("name") == name)
+
+
+def code(source, **metadata):
+    return {"cell_type": "code", "source": source, "metadata": metadata, "outputs": []}
+
+
+# --- Submissions that are text files ---
+
+TEXTS = sorted(path for path in HERE.glob("*/*.py"))
+
+
+def case_of(path):
+    """What the header of a submission says of it."""
+    header = path.read_text().split("\n# %%")[0]
+    (earns,) = re.findall(r"^# earns: (.+)$", header, re.M)
+    says = re.findall(r"^# says: (.+)$", header, re.M)
+    *least, earns = map(float, earns.split(" to "))
+    return Case(f"{path.parent.name}-{path.stem}", earns, tuple(says), *least)
+
+
+def notebook_of(path, right):
+    """The right notebook with the cells of `path` in the place of those of their names."""
+    made, place = copy.deepcopy(right), 0
+    cells = "# %%" + path.read_text().split("\n# %%", 1)[1]
+    for found in jupytext.reads(cells, fmt="py:percent").cells:
+        named = [
+            c for c in made["cells"] if c["metadata"].get("name") == found.metadata.get("name")
+        ]
+        if found.metadata and named:
+            place = made["cells"].index(named[0])
+            named[0]["source"] = found.source
+        else:
+            made["cells"].insert(place, code(found.source))
+        place += 1
+    return made
+
+
+# --- Notebooks whose structure is odd, most of them by accident ---
+
+
+def changed(*names, **changes):
+    def change(book):
+        for name in names:
+            cell(book, name).update(changes)
+
+    return change
+
+
+def removed(*names):
+    return lambda book: [book["cells"].remove(cell(book, name)) for name in names]
+
+
+def check_cells_for_oneself(book):
+    for name, source in [
+        ("centre.rows", "check('centre.rows', [[0.0] * 4] * 3)"),
+        ("centre.deep", "# NBVAL_SKIP\nassert True"),
+        ("spread.plain", "# NBVAL_RAISES_EXCEPTION\nraise ValueError"),
+        ("spread.warm", "pass"),
+    ]:
+        cell(book, name)["source"] = source
+    wrong_centre(book)
+
+
+def wrong_centre(book):
+    cell(book, "centre")["source"] = "def centre(x):\n    return x"
+
+
+def skip_markers(book):
+    wrong_centre(book)
+    cell(book, "centre")["source"] = "# NBVAL_SKIP\n#NBVAL_IGNORE_OUTPUT\n" + "".join(
+        cell(book, "centre")["source"]
+    )
+    for one in book["cells"]:
+        one["metadata"]["tags"] = ["raises-exception", "nbval-skip", "nbval-raises-exception"]
+
+
+def outputs_of_oneself(book):
+    wrong_centre(book)
+    for name in ("centre.rows", "centre.deep"):
+        mark = {"tinykd": {"check": name, "value": "[]"}}
+        data = {"text/plain": f"passed: {name}"}
+        output = {"output_type": "display_data", "metadata": mark, "data": data}
+        cell(book, name).update(outputs=[output], execution_count=1)
+
+
+def points_for_oneself(book):
+    wrong_centre(book)
+    cell(book, "centre.rows")["metadata"] |= {"points": 1000, "rtol": 1e9, "atol": 1e9}
+    cell(book, "centre")["metadata"] |= {"points": 1000, "rtol": 1e9, "role": "answer"}
+    book["metadata"]["tinykd"] |= {"mutants": "[]", "points": 1e6, "source": "x", "seed": 0}
+
+
+def another_role(book):
+    """The answer cell claims to be setup; cells of one's own claim to be setup and checks."""
+    cell(book, "centre")["metadata"]["role"] = "setup"
+    cell(book, "centre")["source"] = "def centre(x):\n    return x"
+    book["cells"].insert(0, code("import os; os._exit(1)", role="setup", name="setup"))
+    book["cells"].append(code("centre = len", role="check", name="centre.rows", points=1))
+    book["cells"].append(code("spread = len", role="hidden", name="spread.cold", points=1))
+
+
+def twice(book):
+    book["cells"].append(copy.deepcopy(cell(book, "centre")))
+    wrong_centre(book)
+
+
+def twice_and_the_last_is_wrong(book):
+    book["cells"].append(copy.deepcopy(cell(book, "centre")))
+    book["cells"][-1]["source"] = "def centre(x):\n    return x"
+
+
+def of_vs_code(book):
+    """What VS Code writes: no ids in old versions, settings of its own, sources as one text."""
+    for one in book["cells"]:
+        one.pop("id", None)
+        one["source"] = "".join(one["source"])
+        one["metadata"]["vscode"] = {"languageId": "python"}
+    book |= {"nbformat_minor": 2}
+    book["metadata"]["orig_nbformat"] = 4
+
+
+def of_colab(book):
+    """What Colab writes: ids of its own in the metadata, execution times, a GPU."""
+    for number, one in enumerate(book["cells"]):
+        one.pop("id", None)
+        own = {"id": f"xYz{number}", "colab": {"base_uri": "https://localhost/"}}
+        one["metadata"] = own | {"executionInfo": {"status": "ok"}} | one["metadata"]
+    book["metadata"] |= {"colab": {"provenance": []}, "accelerator": "GPU"}
+
+
+def without_metadata(book):
+    for one in book["cells"]:
+        one["metadata"] = {}
+
+
+def without_ids_and_metadata(book):
+    without_metadata(book)
+    for one in book["cells"]:
+        del one["id"]
+
+
+def odd_metadata(book):
+    values = [7, None, [], {}, "role", True, 1e308, "\ud800"]
+    for one, value in zip(book["cells"], values * 9, strict=False):
+        one["metadata"] |= {"tags": value, "tinykd": value, "hint": value, "collapsed": value}
+        one["execution_count"] = value
+    book["cells"].append({"cell_type": 7, "id": ["centre"], "metadata": {"role": [], "name": {}}})
+    book["cells"].append({"cell_type": "code", "id": {}, "metadata": {"role": "answer", "name": 1}})
+    book["metadata"]["kernelspec"] = book["metadata"]["language_info"] = 7
+
+
+def long_cell(book):
+    lines = "".join(f"# attempt {number}\n" for number in range(10_000))
+    cell(book, "centre")["source"] = [lines, *cell(book, "centre")["source"]]
+
+
+def many_cells(book):
+    book["cells"] += [code(f"x = {number}") for number in range(20_000)]
+
+
+def windows_line_ends(book):
+    for name in ("centre", "spread"):
+        cell(book, name)["source"] = "".join(cell(book, name)["source"]).replace("\n", "\r\n")
+
+
+def broken_syntax(book):
+    cell(book, "centre")["source"] = "def centre(x:\n    return x -"
+
+
+def null_in_source(book):
+    cell(book, "centre")["source"] = "def centre(x):\n    return '\0\ud800'"
+
+
+def shell_cell(book):
+    cell(book, "centre")["source"] = "%%bash\necho 'def centre(x): pass'\nkill -9 $PPID"
+
+
+def script_in_names(book):
+    book["metadata"]["tinykd"]["lesson"] = "<script>alert(1)</script>\x1b[31m\u202e" * 1000
+    book["metadata"]["title"] = "<img src=x onerror=alert(1)>"
+    removed("centre", "spread")(book)
+
+
+# (name, what it earns, what its report says, what is done to the right notebook)
+BOOKS = [
+    ("untouched", NOTHING, ["not written yet"], None),
+    ("check-cells-edited", SECOND, [], check_cells_for_oneself),
+    ("check-cells-deleted", ALL, [], removed("centre.rows", "centre.deep", "spread.warm")),
+    ("setup-deleted", ALL, [], removed("setup")),
+    ("cells-reordered", ALL, [], lambda book: book["cells"].reverse()),
+    ("skip-markers-and-tags", SECOND, [], skip_markers),
+    ("outputs-of-oneself", SECOND, [], outputs_of_oneself),
+    ("points-of-oneself", SECOND, [], points_for_oneself),
+    ("roles-of-oneself", SECOND, [], another_role),
+    ("answer-deleted", SECOND, ["centre: the answer cell is missing"], removed("centre")),
+    ("both-answers-deleted", None, ["no answer cell of 01_grading"], removed("centre", "spread")),
+    ("answer-twice", ALL, ["centre: 2 answer cells; the last one was graded"], twice),
+    ("answer-twice-last-wrong", SECOND, ["2 answer cells"], twice_and_the_last_is_wrong),
+    ("id-changed", ALL, ["its id has changed"], changed("centre", id="4f1c")),
+    ("ids-all-the-same", ALL, [], changed("spread.warm", "setup", id="spread")),
+    ("answer-as-markdown", SECOND, ["is missing"], changed("centre", cell_type="markdown")),
+    ("answer-empty", SECOND, ["name 'centre' is not defined"], changed("centre", source=[])),
+    ("saved-by-vs-code", ALL, [], of_vs_code),
+    ("saved-by-colab", ALL, [], of_colab),
+    ("metadata-lost", ALL, [], without_metadata),
+    ("ids-and-metadata-lost", None, ["no answer cell of 01_grading"], without_ids_and_metadata),
+    ("metadata-odd", ALL, [], odd_metadata),
+    ("cell-of-10000-lines", ALL, [], long_cell),
+    ("cells-20000", ALL, [], many_cells),
+    ("windows-line-ends", ALL, [], windows_line_ends),
+    ("syntax-broken", SECOND, ["SyntaxError"], broken_syntax),
+    ("source-with-null", SECOND, [], null_in_source),
+    ("source-shell", NOTHING, ["your code ended the kernel"], shell_cell),
+    ("no-cells", None, ["no answer cell"], lambda book: book["cells"].clear()),
+    ("another-lesson", None, ["no answer cell of 01_grading in it"], script_in_names),
+    ("kernel-unknown", ALL, [], lambda b: b["metadata"].update(kernelspec={"name": "julia-9"})),
+    ("format-3", None, ["notebook format 3"], lambda book: book.update(nbformat=3, worksheets=[])),
+    ("format-5", None, ["notebook format 5"], lambda book: book.update(nbformat=5)),
+    ("format-4.99", ALL, [], lambda book: book.update(nbformat_minor=99)),
+    ("cells-no-list", None, ["no list of cells"], lambda book: book.update(cells={"0": 1})),
+    ("source-a-number", None, ["is not text"], changed("centre.rows", source=7)),
+]
+
+
+def odd_books(right, untouched):
+    for name, _, _, change in BOOKS:
+        book = copy.deepcopy(right if change else untouched)
+        if change:
+            change(book)
+        yield f"book-{name}", book
+
+
+# --- Files that are no notebooks, and names that are no names ---
+
+
+def linked_to(target):
+    return lambda path, text: path.symlink_to(target)
+
+
+def named_pipe(path, text):
+    os.mkfifo(path)
+
+
+def directory(path, text):
+    path.mkdir()
+    (path / "inside.ipynb").write_text(text)
+
+
+def folder_holding(make):
+    def made(path, text):
+        path.with_suffix("").mkdir()
+        make(path.with_suffix("") / "01_grading.ipynb", text)
+
+    return made
+
+
+def folder_linked_to(target):
+    return lambda path, text: path.with_suffix("").symlink_to(target)
+
+
+def written(change):
+    return lambda path, text: path.write_bytes(change(text))
+
+
+FILES = [
+    ("file-empty", None, ["is not a notebook"], written(lambda text: b"")),
+    ("file-cut", None, ["is not a notebook"], written(lambda text: text[:-200].encode())),
+    ("file-of-lists", None, ["is not a notebook"], written(lambda text: b"[" * 10**6)),
+    ("file-number", None, ["is not a notebook"], written(lambda text: b"9" * 10**5)),
+    ("file-image", None, ["is not a notebook"], written(lambda text: b"\x89PNG\r\n\x1a\n" * 99)),
+    ("file-utf-16", None, ["is not a notebook"], written(lambda text: text.encode("utf-16"))),
+    ("file-latin-1", None, ["is not a notebook"],
+     written(lambda text: text.replace("text", "\xe9\xff", 1).encode("latin-1"))),
+    ("file-of-zeros", None, ["is not a notebook"], written(lambda text: b"\0" * 10**6)),
+    ("file-100-megabytes", None, ["larger than 20 MB"],
+     written(lambda text: text.encode() + b" " * 10**8)),
+    ("file-byte-order-mark", ALL, [], written(lambda text: b"\xef\xbb\xbf" + text.encode())),
+    ("file-windows-line-ends", ALL, [], written(lambda text: text.replace("\n", "\r\n").encode())),
+    ("link-to-a-neighbour", None, ["is a symbolic link"], linked_to("honest-magics.ipynb")),
+    ("link-to-passwords", None, ["is a symbolic link"], linked_to("/etc/passwd")),
+    ("link-to-nothing", None, ["is a symbolic link"], linked_to("nothing")),
+    ("link-to-itself", None, ["is a symbolic link"], linked_to("link-to-itself.ipynb")),
+    ("link-to-device", None, ["is a symbolic link"], linked_to("/dev/zero")),
+    ("named-pipe", None, ["a pipe"], named_pipe),
+    ("directory", None, ["is a folder, not a notebook"], directory),
+    ("folder-right", ALL, [], folder_holding(written(str.encode))),
+    ("folder-empty", None, ["its folder is empty"], folder_holding(lambda path, text: None)),
+    ("folder-with-a-link", None, ["is a symbolic link"], folder_holding(linked_to("/etc/passwd"))),
+    ("folder-with-a-pipe", None, ["a pipe"], folder_holding(named_pipe)),
+    ("folder-linked", None, ["is a symbolic link"], folder_linked_to("/etc")),
+    ("folder-in-itself", None, ["is a symbolic link"], folder_linked_to(".")),
+]  # fmt: skip
+
+# Names of honest students' notebooks, as the disk has them.
+NAMES = [
+    b"-rf",
+    b"a\\..\\..\\escaped",
+    b"a..%2e%2e%2fescaped",
+    b"<img src=x onerror=alert(1)>",
+    b"a\nb\r\x1b[31m",
+    b"a\xff\xfe",
+    b"\xe2\x80\xae txt.exe",
+    b"a'\";$(touch escaped)`&| *?",
+    b"=cmd|'calc'!A1",
+    b"con.",
+    b"n" * 249,
+    b"\xc3\xa9",
+    b"e\xcc\x81",
+    b"ADA",
+    b"ada",
+]
+
+# Before any attack: is there a sandbox at all? Some of them would be the end of this machine.
+CANARY = """
+import os
+
+def centre(x):
+    alone = sum(name.isdigit() for name in os.listdir("/proc")) < 9
+    assert alone and os.getuid() and not os.path.exists({outside!r}), "no sandbox"
+    return x - x.mean(axis=-1, keepdims=True)
+"""
+
+
+# --- The class ---
+
+
+@dataclass
+class Class:
+    """What grading the class left: reports by student, and the folders."""
+
+    submissions: Path
+    out: Path
+    reports: dict[str, dict[str, Any]]
+
+    def for_the_student(self, name):
+        """All that a student is sent, as one text."""
+        (place,) = [path for path in self.out.glob("students/*") if self.name(path) == name]
+        files = (path for path in place.iterdir() if path.name != "report.json")
+        return "\n".join(path.read_text("utf-8") for path in files)
+
+    @staticmethod
+    def name(place):
+        return json.loads((place / "report.json").read_text("utf-8"))["student"]
+
+
+def grade_folder(folder, course, **limits):
+    out = folder.with_name(folder.name + "-reports")
+    how = classes.How(jobs=JOBS, seconds=SECONDS, cell_seconds=CELL_SECONDS, **limits)
+    source = course / "solutions" / "01_grading.py"
+    classes.grade_class(folder, source, out, how, SEED, say=lambda text: None)
+    reports = {}
+    for path in out.glob("students/*/report.json"):
+        report = json.loads(path.read_text("utf-8"))
+        reports[report["student"]] = report
+    return Class(folder, out, reports)
+
+
+@pytest.fixture(scope="module")
+def own_temporary(course):
+    """A folder for all temporary files of grading, so that what is left behind can be seen."""
+    with pytest.MonkeyPatch.context() as patch:
+        place = tempfile.mkdtemp(prefix="tkd-")  # short: sockets lie in it
+        patch.setenv("TMPDIR", place)
+        patch.setenv("SECRET_OF_THE_GRADER", SECRET)
+        patch.setattr(tempfile, "tempdir", place)
+        yield Path(place)
+    shutil.rmtree(place)
+
+
+@pytest.fixture(scope="module")
+def sandboxed(tmp_path_factory, own_temporary, course, right):
+    """Fails where an honest notebook finds that it is in no sandbox; then no attack is run."""
+    folder = tmp_path_factory.mktemp("canary")
+    book = copy.deepcopy(right)
+    cell(book, "centre")["source"] = CANARY.format(outside=str(folder))
+    (folder / "canary.ipynb").write_text(json.dumps(book))
+    found = grade_folder(folder, course).reports["canary"]
+    assert found["points"] == ALL, found
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory, own_temporary, sandboxed, course, right):
+    """Everything graded as one class, an honest student after every third."""
+    folder = tmp_path_factory.mktemp("class")
+    untouched = json.loads((course / "lessons" / "01_grading.ipynb").read_text())
+    books = [(case_of(path).name, notebook_of(path, right)) for path in TEXTS]
+    books += odd_books(right, untouched)
+    text = json.dumps(right)
+    makers = [
+        (name, written(lambda _, book=book: json.dumps(book).encode())) for name, book in books
+    ]
+    for name, make in makers + [(name, make) for name, _, _, make in FILES]:
+        make(folder / f"{name}.ipynb", text)
+    for number in range(0, len(CASES), 3):
+        (folder / f"{CASES[number].name}-then-honest.ipynb").write_text(text)
+    for name in NAMES:
+        Path(os.fsdecode(os.fsencode(folder) + b"/" + name + b".ipynb")).write_text(text)
+    return grade_folder(folder, course)
+
+
+CASES = [case_of(path) for path in TEXTS]
+CASES += [Case(f"book-{name}", earns, tuple(says)) for name, earns, says, _ in BOOKS]
+CASES += [Case(name, earns, tuple(says)) for name, earns, says, _ in FILES]
+
+
+@needs_sandbox
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_earns_what_it_deserves(case, graded):
+    report = graded.reports[case.name]
+    if case.earns is None:
+        assert (report["status"], report["points"]) == ("not_gradable", 0), report
+        assert report["reason"]
+        assert "\n" not in report["reason"]
+    else:
+        assert report["status"] == "graded", report["reason"]
+        least = case.earns if case.least is None else case.least
+        assert least <= report["points"] <= case.earns, words_of(report)
+    for said in case.says:
+        assert said in words_of(report)
+    assert len(words_of(report)) < 20_000
+    assert report["seconds"] < SECONDS + 5
+
+
+def words_of(report):
+    checks = [check for one in report["exercises"] for check in one["checks"]]
+    lost = [f"{c['name']}: {c['why']} Hint: {c['hint']}" for c in checks if not c["passed"]]
+    return "\n".join([report["reason"], *lost, *report["remarks"]])
+
+
+@needs_sandbox
+def test_honest_students_among_them_lose_nothing(graded):
+    honest = {name: one for name, one in graded.reports.items() if name.endswith("-then-honest")}
+    assert len(honest) == len(range(0, len(CASES), 3))
+    assert {name: words_of(one) for name, one in honest.items() if one["points"] != ALL} == {}
+
+
+@needs_sandbox
+def test_odd_names_get_a_report_each_inside_the_folder(graded):
+    known = {case.name for case in CASES}
+    odd = {n: r for n, r in graded.reports.items() if n not in known and "-then-honest" not in n}
+    assert [one["points"] for one in odd.values()] == [ALL] * len(NAMES), list(odd)
+    assert len(list(graded.out.glob("students/*"))) == len(list(graded.submissions.iterdir()))
+    for path in graded.out.rglob("*"):
+        assert re.fullmatch(r"[\w.-]{1,80}", path.name, re.ASCII), path
+    assert not list(graded.out.parent.parent.rglob("*escaped*.json"))
+    for name in odd:
+        assert "<img src=x" not in graded.for_the_student(name)
+    with (graded.out / "class.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(graded.reports)
+    assert not any(value.startswith(tuple("=+-@")) for row in rows for value in row.values())
+
+
+@needs_sandbox
+def test_nothing_hidden_reaches_a_student(graded):
+    hidden = hidden_numbers()
+    for name in graded.reports:
+        text = graded.for_the_student(name)
+        for word in ("hidden_sentinel", "leaked", SECRET, str(SEED), str(graded.submissions)):
+            assert word not in text, name
+        assert not [number for number in hidden if number in text], name
+
+
+def hidden_numbers():
+    """The inputs of the hidden checks and what is expected of them, to five digits."""
+    checks = Checks("01_grading")
+    checks._seed = str(SEED)
+    flat = checks.rng("centre.flat").normal(size=5) + 5
+    cold = checks.rng("spread.cold").normal(size=(2, 5)) + 5
+    values = [*flat, *(flat - flat.mean()), *cold.ravel(), *(cold.var(axis=-1) * 16)]
+    return [f"{abs(value):.6f}"[:-1] for value in values]
+
+
+@needs_sandbox
+def test_nothing_is_left_behind(graded, own_temporary):
+    assert list(own_temporary.iterdir()) == []
+    left = [path for path in Path("/proc").glob("[0-9]*") if path.stat().st_uid in sandbox.UIDS]
+    assert left == []
+
+
+# --- A thousand randomly damaged notebooks ---
+
+FUZZ = int(os.environ.get("TINYKD_FUZZ", "40"))  # so many of the thousand are run to the end
+JUNK = [None, True, -1, 1e308, "", "\ud800\0", "centre", "spread-warm", [], {}, [[]], {"id": {}}]
+
+
+def damaged(text, dice):
+    """A notebook's text with one to five accidents, to its JSON or to its bytes."""
+    book = json.loads(text)
+    for _ in range(dice.randint(1, 5)):
+        holder, key = dice.choice([place for place in places(book) if place[0] is not None])
+        match dice.randrange(6):
+            case 0:
+                holder[key] = copy.deepcopy(dice.choice(JUNK))
+            case 1:
+                del holder[key]
+            case 2:
+                holder[key] = copy.deepcopy(book)
+            case 3 if isinstance(holder, list):
+                holder.insert(dice.randrange(len(holder)), copy.deepcopy(holder[key]))
+            case 4 if isinstance(holder, list):
+                dice.shuffle(holder)
+            case 5 if isinstance(holder[key], str):
+                letters = list(holder[key] or " ")
+                letters[dice.randrange(len(letters))] = dice.choice(" \t\n#(:x0'\"\\é\0")
+                holder[key] = "".join(letters)
+        if not places(book):
+            break
+    data = json.dumps(book).encode()
+    if dice.random() < 0.1:
+        place = dice.randrange(len(data))
+        data = dice.choice([data[:place], data[:place] + dice.randbytes(3) + data[place:]])
+    return data
+
+
+def places(thing):
+    """Every (container, key) of a tree of lists and dicts."""
+    found, todo = [], [thing]
+    while todo:
+        one = todo.pop()
+        keys = one if isinstance(one, dict) else range(len(one))
+        found += [(one, key) for key in keys]
+        todo += [one[key] for key in keys if isinstance(one[key], list | dict)]
+    return found
+
+
+@pytest.fixture(scope="module")
+def thousand(course, right):
+    """(what the damaged notebook was, its bytes): every other one had no answers to begin with."""
+    untouched = (course / "lessons" / "01_grading.ipynb").read_text()
+    whole, dice = json.dumps(right), random.Random(4)
+    return [("untouched", damaged(untouched, dice)) for _ in range(500)] + [
+        ("right", damaged(whole, dice)) for _ in range(500)
+    ]
+
+
+def test_a_thousand_damaged_notebooks_are_grafted_or_refused(tmp_path, thousand, course, right):
+    reference = read_reference(course / "solutions" / "01_grading.ipynb")
+    sources = {name: "".join(cell(right, name)["source"]) for name in ("centre", "spread")}
+    kept = whole = 0
+    for number, (was, data) in enumerate(thousand):
+        path = tmp_path / "damaged.ipynb"
+        path.write_bytes(data)
+        start = time.monotonic()
+        try:
+            made, remarks = graft(read_submission(path), reference)
+        except NotGradable:
+            continue
+        finally:
+            assert time.monotonic() - start < 2, number
+        kept += 1
+        assert len(remarks) < 9
+        for ours, theirs in zip(reference_cells(reference), made["cells"], strict=True):
+            name = ours["metadata"]["name"]
+            if ours["metadata"]["role"] != "answer":
+                assert theirs == ours, number
+            else:
+                assert isinstance(theirs["source"], str), number
+                assert theirs["metadata"] == ours["metadata"], number
+                whole += theirs["source"] == sources[name]
+                assert was == "right" or theirs["source"] != sources[name], number
+    assert kept > 500
+    assert whole > 300
+
+
+def reference_cells(reference):
+    roles = ("setup", "answer", "check", "hidden")
+    return [cell for cell in reference["cells"] if cell["metadata"].get("role") in roles]
+
+
+@needs_sandbox
+def test_damaged_notebooks_earn_nothing_they_should_not(
+    tmp_path_factory, own_temporary, sandboxed, thousand, course
+):
+    folder = tmp_path_factory.mktemp("damaged")
+    chosen = random.Random(5).sample(range(len(thousand)), FUZZ)
+    for number in chosen:
+        (folder / f"{thousand[number][0]}-{number}.ipynb").write_bytes(thousand[number][1])
+    found = grade_folder(folder, course).reports
+    assert len(found) == FUZZ
+    for name, report in found.items():
+        assert report["status"] == "graded" or report["reason"], name
+        assert not report["reason"].startswith("internal error"), (name, report["reason"])
+        assert report["seconds"] < SECONDS + 5, name
+        if name.startswith("untouched"):
+            assert report["points"] == 0, (name, report)

@@ -1,0 +1,118 @@
+"""What a grade looks like: one submission in four files, a class in a table and a page.
+
+Everything here is a function of report dicts (`report.schema.json`) and gives the same bytes for
+the same dicts.
+"""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from ..checkpoint import atomic
+from .exports import class_csv, gradescope, junit
+from .overview import Report, checks_of, overview
+from .plain import plain, plain_name
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def write_student(report: Report, folder: Path) -> None:
+    """Write report.html, junit.xml, results.json (Gradescope's) and report.json into `folder`.
+
+    report.json comes last: where it is, the others are. It names the seed, so it stays with the
+    instructor; the other three are for the student.
+    """
+    report = _cleaned(report)
+    shown = _shown(report)
+    lost = {exercise["name"]: _by_hint(exercise) for exercise in shown["exercises"]}
+    values = {"report": shown, "lost": lost, "checks": checks_of(shown)}
+    _write(folder / "report.html", _page("student.html", **values))
+    _write(folder / "junit.xml", junit(shown))
+    _write(folder / "results.json", _json(gradescope(shown)))
+    _write(folder / "report.json", _json(report))
+
+
+def write_class(
+    reports: list[Report], about: dict[str, Any], folder: Path, slugs: Sequence[str] = ()
+) -> None:
+    """Write class.csv and index.html, students sorted by name, into `folder`.
+
+    about: class.json: lesson and seed, and where known sandbox, seconds (wall clock) and jobs.
+    slugs: for each report, the name of its folder in `folder`/students, which the page links to.
+    Raises ValueError where there are slugs, but not one a report.
+    """
+    if slugs and len(slugs) != len(reports):
+        raise ValueError(f"{len(slugs)} slugs for {len(reports)} reports: give one a report")
+    names = list(slugs) or [""] * len(reports)
+    pairs = zip(reports, names, strict=True)
+    shown = [_shown(_cleaned(report)) | {"slug": slug} for report, slug in pairs]
+    shown.sort(key=lambda report: (report["student"].casefold(), report["student"], report["slug"]))
+    _write(folder / "class.csv", class_csv(shown))
+    about = {key: plain(value) if isinstance(value, str) else value for key, value in about.items()}
+    told = overview(shown, about)
+    _write(folder / "index.html", _page("class.html", reports=shown, about=about, **told))
+
+
+def _cleaned(value: Any, key: str = "") -> Any:
+    """A report as it is kept. The student's name stays what it is: it is how a student is known."""
+    if isinstance(value, dict):
+        return {name: _cleaned(item, name) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_cleaned(item) for item in value]
+    if not isinstance(value, str) or key == "student":
+        return value
+    return plain_name(value) if key == "file" else plain(value)
+
+
+def _shown(report: Report) -> Report:
+    kept = {key: value for key, value in report.items() if key != "seed"}
+    return kept | {"student": plain_name(report["student"])}
+
+
+def _by_hint(exercise: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Lost checks under their hints: one mistake often loses several, and needs saying once."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for check in exercise["checks"]:
+        if not check["passed"]:
+            found.setdefault(check["hint"], []).append(check)
+    return found
+
+
+def _number(value: float) -> str:
+    return f"{round(value, 2):g}"
+
+
+def _when(moment: str) -> str:
+    return f"{datetime.fromisoformat(moment).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+@cache
+def _pages() -> Environment:
+    pages = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    pages.filters |= {"number": _number, "when": _when}
+    return pages
+
+
+def _page(template: str, **values: Any) -> str:
+    return _pages().get_template(template).render(values) + "\n"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, allow_nan=False) + "\n"
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic(path) as part:
+        part.write_bytes(text.encode())

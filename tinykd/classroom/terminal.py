@@ -1,0 +1,109 @@
+"""What an instructor sees while a class is graded, and at the end."""
+
+import sys
+from collections.abc import Sequence
+from statistics import mean, median
+
+from tqdm import tqdm
+
+from .kept import Outcome
+from .overview import Report
+
+NAME, REASON = 32, 100  # characters of a line
+UNSAFE = """\
+--unsafe: every submission runs as you, without a sandbox. Its code can read, change and delete your
+files, read the solutions, and use the network. The reports say that there was no sandbox."""
+
+
+class Progress:
+    """On a terminal a bar with the names at work; elsewhere a line a submission, as it is done."""
+
+    def __init__(self, total: int, done: int = 0):
+        self.total, self.count = total, done
+
+    def __enter__(self) -> "Progress":
+        quiet = not sys.stdout.isatty()
+        bar = {"total": self.total, "initial": self.count, "desc": "graded", "leave": False}
+        self.bar = tqdm(**bar, file=sys.stdout, disable=quiet, dynamic_ncols=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.close()
+
+    def done(self, report: Report) -> None:
+        """One more is known."""
+        self.count += 1
+        self.bar.update()
+        if self.bar.disable:
+            width = len(str(self.total))
+            told = f"{report['student'][:NAME]}: {_verdict(report)}"
+            self.note(f"[{self.count:>{width}}/{self.total}] {told}")
+
+    def note(self, text: str) -> None:
+        """A line that stays."""
+        tqdm.write(text, sys.stdout)
+        sys.stdout.flush()
+
+    def show(self, names: Sequence[str]) -> None:
+        """Who is at work now, and how the time goes."""
+        more = f" and {len(names) - 3} more" if names[3:] else ""
+        self.bar.set_postfix_str(", ".join(name[:20] for name in names[:3]) + more)
+
+
+def _verdict(report: Report) -> str:
+    if report["status"] != "graded":
+        return f"could not be graded: {report['reason'][:REASON]}"
+    return f"{report['points']:g} of {report['most']:g} points, {report['seconds']:.1f} s"
+
+
+def table(reports: list[Report]) -> str:
+    """A line a student, with points and what was lost in which exercise; mean and median below."""
+    if not reports:
+        return "nobody has been graded"
+    reports = sorted(reports, key=lambda report: report["student"].casefold())
+    width = min(NAME, max(len(report["student"]) for report in reports))
+    most, lines = f"{reports[0]['most']:g}", []
+    for report in reports:
+        points, words = "-", f"could not be graded: {report['reason'][:REASON]}"
+        if report["status"] == "graded":
+            points = f"{report['points']:g}"
+            lost = {one["name"]: one["most"] - one["points"] for one in report["exercises"]}
+            words = ", ".join(f"{name} -{amount:g}" for name, amount in lost.items() if amount)
+        line = f"{report['student'][:NAME]:<{width}}  {points:>5} of {most}  {words}"
+        lines.append(line.rstrip())
+    marks = [report["points"] for report in reports if report["status"] == "graded"]
+    if marks:
+        lines += ["", f"mean {mean(marks):.1f}, median {median(marks):g} of {most} points"]
+    return "\n".join(lines)
+
+
+def ending(outcome: Outcome) -> tuple[str, int]:
+    """The last words of a run, and its exit status."""
+    folder, mine = outcome.folder, outcome.mine
+    counted = f"{len(mine)} of {len(outcome.chosen)}"
+    lines = ["", table(mine), ""]
+    if outcome.kept:
+        lines.append(f"{outcome.kept} of these were graded before and have not changed")
+    if gone := folder.vanished(outcome.found):
+        names = ", ".join(gone)
+        lines.append(f"no longer among the submissions, so left out of the tables: {names}")
+    missing = len(outcome.found) - len(outcome.reports)
+    if missing and len(outcome.chosen) < len(outcome.found):
+        lines.append(f"{missing} others of the class have no report that still holds")
+    if outcome.trouble:
+        lines.append(f"stopped: {outcome.trouble}\n{counted} graded; the same command goes on")
+        return "\n".join(lines), 2
+    lines += [
+        f"the class:     {folder.out / 'index.html'} and {folder.out / 'class.csv'}",
+        f"a student:     {folder.out / 'students'}/NAME/report.html",
+        f"the seed:      in {folder.out / 'class.json'}, so that going on uses the same",
+    ]
+    if not folder.about["sandbox"].startswith("bubblewrap"):
+        lines.append("no sandbox:    --unsafe; the reports say so")
+    if outcome.stopped:
+        lines.append(f"interrupted:   {counted} graded; the same command goes on")
+        return "\n".join(lines), 130
+    failed = [report for report in mine if report["status"] != "graded"]
+    if failed:
+        lines.append(f"{len(failed)} of {len(mine)} could not be graded")
+    return "\n".join(lines), int(bool(failed))
