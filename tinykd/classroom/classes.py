@@ -82,6 +82,9 @@ def grade_class(
     chosen = _chosen(found, only)
     if how.safe and (reason := sandbox.missing()):
         raise SandboxMissing(reason)
+    if how.safe and (open_to_all := set(sandbox.mounted()) & set(source.resolve().parents)):
+        places = ", ".join(map(str, open_to_all))
+        raise SandboxMissing(f"{places} would be in it, and {source} with it: move one of them")
     with Stop() as stop, opened(out, source.stem, seed) as used:
         say(f"proving the checks of {source.stem} under the class's seed")
         reference = _reference(source, used, tries=1 if seed is not None else 3)

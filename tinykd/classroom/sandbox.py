@@ -77,7 +77,7 @@ def command(gpu: bool = False) -> list[str]:
     parts += ["--proc", "/proc"]
     for folder, size in SIZES.items():
         parts += ["--perms", "1777", "--size", str(size), "--tmpfs", folder]
-    for path in [*map(Path, FILES), *_environment()]:
+    for path in [*map(Path, FILES), *mounted()]:
         for parent in reversed(path.parents[:-1]):  # bubblewrap would make them for root alone
             parts += ["--perms", "0755", "--dir", str(parent)]
         parts += ["--ro-bind-try", str(path), str(path)]
@@ -97,7 +97,7 @@ def command(gpu: bool = False) -> list[str]:
     ]
 
 
-def _environment() -> list[Path]:
+def mounted() -> list[Path]:
     """Python, its packages, tinykd without the repository around it, and the course's data."""
     package = Path(__file__).resolve().parents[1]
     folders = [Path(sys.base_prefix), Path(sys.prefix), package]

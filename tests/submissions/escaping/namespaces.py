@@ -15,11 +15,20 @@ def ways():
     for flag in (0x10000000, 0x00020000, 0x40000000, 0x20000000):
         if libc.unshare(flag) == 0:
             yield f"unshare {flag:x}"
+    if (
+        libc.syscall(56 if os.uname().machine == "x86_64" else 220, 0x10000000 | 17, 0, 0, 0, 0)
+        == 0
+    ):
+        os._exit(0)  # the child, in a user namespace of its own
     if libc.mount(b"none", b"/tmp", b"tmpfs", 0, 0) == 0:
         yield "mount"
     if libc.ptrace(16, 1, 0, 0) == 0:
         yield "ptrace"
     for name, way in [
+        ("holder's memory", lambda: open("/proc/1/mem", "r+b")),
+        ("holder's input", lambda: open("/proc/1/fd/0", "wb")),
+        ("root folder", lambda: open("/written", "w")),
+        ("processors", lambda: os.sched_setaffinity(0, range(os.cpu_count()))),
         ("root", lambda: os.setuid(0)),
         ("chroot", lambda: os.chroot("/tmp")),
         ("device", lambda: os.mknod("/tmp/disk", 0o060666, os.makedev(8, 0))),

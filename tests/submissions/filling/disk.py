@@ -1,6 +1,6 @@
 # 10 GB on every file system that can be written, in large files, small files and empty folders.
 #
-# earns: 56
+# earns: 0 to 56
 
 # %% role="answer" name="centre"
 import os

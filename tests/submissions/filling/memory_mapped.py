@@ -1,6 +1,6 @@
 # 10 GB by every other way: anonymous and shared maps, memory files, shared memory, pipes.
 #
-# earns: 56
+# earns: 0 to 56
 
 # %% role="answer" name="centre"
 import mmap

@@ -7,7 +7,7 @@
 import os
 
 os.environ["TINYKD_SEED"] = "0"
-check._seed = "0"
+check._seeds, check._seed = None, "0"
 
 
 def centre(x):
