@@ -12,13 +12,14 @@ from pathlib import Path
 from types import FrameType
 
 from . import sandbox
-from .grade import Reference, grade_one, prepare
+from .grade import grade_one
 from .graft import NotGradable
 from .kept import INTERNAL, ClassError, Folder, Outcome, opened
 from .kernels import Kernels, SandboxMissing
 from .lesson import LessonError
 from .overview import Report
 from .plain import plain_name
+from .reference import Reference, prepare
 from .submissions import Submission, find
 from .terminal import Progress
 

@@ -1,26 +1,16 @@
-"""Grade one notebook: graft, run it under pytest and nbval, count points."""
+"""Grade one notebook: graft, run, count points."""
 
-import ast
-import hashlib
-import json
-import os
-import signal
-import subprocess
-import sys
+import re
 import tempfile
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nbformat import v4
-
-from .checks import seeds
 from .graft import UNWRITTEN, NotGradable, graft, read_reference, read_submission
 from .kernels import Kernels
-from .lesson import LessonError, environment, read_lesson
+from .reference import Reference
+from .runs import CHECKS, run, write
 
-CHECKS = ("check", "hidden")
 WRONG = "wrong for other inputs"
 
 
@@ -55,61 +45,6 @@ class Grade:
     @property
     def most(self) -> float:
         return sum(check.points for check in self.checks)
-
-
-@dataclass(frozen=True)
-class Reference:
-    """What submissions are held against: a lesson's notebook, with the value of every check."""
-
-    lesson: str
-    notebook: dict[str, Any]
-    seed: int
-    sha256: str
-
-    @property
-    def most(self) -> float:
-        """The lesson's points."""
-        return sum(cell["metadata"].get("points", 0) for cell in self.notebook["cells"])
-
-    @property
-    def modules(self) -> list[str]:
-        """What the lesson's setup cells import: a kernel that has it already starts faster."""
-        found = []
-        for cell in self.notebook["cells"]:
-            if cell["metadata"].get("role") == "setup":
-                for node in ast.walk(ast.parse(cell["source"])):
-                    if isinstance(node, ast.Import):
-                        found += [name.name for name in node.names]
-                    elif isinstance(node, ast.ImportFrom) and node.module:
-                        found.append(node.module)
-        return found
-
-
-def prepare(source: Path, seed: int) -> Reference:
-    """The reference of the lesson `source` (solutions/NN_name.py) under the instructor's seed.
-
-    Runs the solution and every known mistake once. Raises LessonError, in words, where a mistake
-    would not lose what it should: take another seed, or mend the lesson.
-    """
-    from .build import expected_values
-    from .notebooks import notebook
-    from .prove import prove
-
-    lesson = read_lesson(source, (0, 99), 0)
-    proof = prove(lesson, seed=seed)
-    if proof.problems:
-        raise LessonError("\n".join(f"{source.name}: {problem}" for problem in proof.problems))
-    made = notebook(lesson, solution=True)
-    made.metadata["tinykd"]["mutants"] = expected_values(proof)[1]
-    for cell in made.cells:
-        name = cell.metadata.get("name")
-        if name in proof.reference:
-            mark = {"check": name, "value": json.dumps(proof.reference[name])}
-            text = {"text/plain": f"recorded: {name}"}
-            cell.execution_count = 1  # nbval compares only cells that were run
-            cell.outputs = [v4.new_output("display_data", text, metadata={"tinykd": mark})]
-    sha256 = hashlib.sha256(f"{seed}:".encode() + source.read_bytes()).hexdigest()
-    return Reference(lesson.name, json.loads(json.dumps(made)), seed, sha256)
 
 
 def grade(
@@ -148,12 +83,12 @@ def _grade(
 ) -> Grade:
     made, remarks = graft(read_submission(submission), expected)
     with tempfile.TemporaryDirectory(prefix="tinykd-", ignore_cleanup_errors=True) as folder:
-        runs = _write(made, Path(folder), seed)
+        runs = write(made, Path(folder), seed)
         args = [f"--tinykd-cell-seconds={cell_seconds}", *runs]
-        lines = _run(args, Path(folder), kernels, seconds)
+        lines = run(args, Path(folder), kernels, seconds)
     verdicts = {(line["run"], line["cell"]): line for line in lines if "cell" in line}
-    for run in ("check", "hidden"):
-        setup = verdicts.get((run, "setup"))
+    for role in CHECKS:
+        setup = verdicts.get((role, "setup"))
         if setup and not setup["passed"]:
             raise NotGradable(f"the lesson's own setup cell fails on this machine: {setup['why']}")
     if ("check", "setup") not in verdicts:
@@ -165,15 +100,30 @@ def _grade(
         for cell in made["cells"]
         if cell["metadata"]["role"] in CHECKS
     ]
+    _explain(checks, verdicts)
+    return Grade(made["metadata"]["tinykd"]["lesson"], checks, remarks)
+
+
+def _explain(checks: list[Check], verdicts: dict[tuple[str, str], dict[str, Any]]) -> None:
+    """Say what lost a check where an answer did not run; of a hidden check what the visible ones of
+    its exercise all say, if that is so, and no more.
+    """
     for check in checks:
-        answer = verdicts.get(("check", check.exercise))
-        if not check.hidden and check.why.startswith("NameError") and answer and answer["why"]:
-            check.why = f"your cell {check.exercise} does not run: {answer['why']}"
-    written = {check.exercise for check in checks if not check.hidden and check.why != UNWRITTEN}
+        if check.hidden or not check.why.startswith("NameError"):
+            continue
+        for name in (check.exercise, *re.findall(r"name '(\w+)' is not defined", check.why)):
+            cell = verdicts.get(("check", name))
+            if cell and cell["why"]:
+                check.why = f"your cell {name} does not run: {cell['why']}"
+                check.hint = "First make that cell run; the rest may be right."
+                break
     for check in checks:
         if check.hidden and not check.passed:
-            check.why = WRONG if check.exercise in written else UNWRITTEN
-    return Grade(made["metadata"]["tinykd"]["lesson"], checks, remarks)
+            mine = [one for one in checks if one.exercise == check.exercise and not one.hidden]
+            why = mine[0].why if len({one.why for one in mine}) == 1 else ""
+            same = why == UNWRITTEN or why.startswith(("your cell", "it took longer"))
+            check.why = why if same else WRONG
+            check.hint = mine[0].hint if why.startswith("your cell") else check.hint
 
 
 def _judged(meta: dict[str, Any], line: dict[str, Any] | None) -> Check:
@@ -190,78 +140,6 @@ def _judged(meta: dict[str, Any], line: dict[str, Any] | None) -> Check:
             check.why = line["why"]
             check.mistake, check.hint = line.get("mistake") or ("", meta["hint"])
     return check
-
-
-def _write(made: dict[str, Any], folder: Path, seed: int) -> list[str]:
-    """A notebook for the visible checks and one for the hidden ones: each gets its own kernel."""
-    names = []
-    for role in CHECKS:
-        others = [other for other in CHECKS if other != role]
-        cells = [cell for cell in made["cells"] if cell["metadata"]["role"] not in others]
-        if any(cell["metadata"]["role"] == role for cell in cells):
-            names.append(f"{role}.ipynb")
-            ours = [cell["source"] for cell in cells if cell["metadata"]["role"] != "answer"]
-            about = made["metadata"]["tinykd"] | {"seeds": seeds("\n".join(ours), seed)}
-            metadata = made["metadata"] | {"tinykd": about}
-            text = json.dumps(made | {"cells": cells, "metadata": metadata})
-            (folder / names[-1]).write_text(text, encoding="utf-8")
-    return names
-
-
-def _run(args: list[str], folder: Path, kernels: Kernels | None, seconds: float) -> list[dict]:
-    (folder / "work").mkdir()
-    (folder / "home").mkdir()
-    (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
-    results = folder / "results.jsonl"
-    args = ["-q", "-c", "pytest.ini", "--noconftest", "-p", "no:cacheprovider", *args]
-    args += ["-p", "tinykd.classroom.plugin", "-p", "nbval.plugin", "--nbval"]
-    args += ["--nbval-current-env", "-p", "no:logging", "-s", f"--tinykd-results={results}"]
-    args += [f"--tinykd-folder={folder / 'work'}"]
-    if kernels:
-        kernels.pytest(args, folder, seconds)
-    else:
-        _plain(args, folder, seconds)
-    lines = _read(results)
-    if not lines:
-        log = (folder / "pytest.log").read_text("utf-8", "replace").split("\n")
-        raise NotGradable(f"pytest did not run: {' '.join(log[-4:])[-300:]}")
-    return lines
-
-
-def _plain(args: list[str], folder: Path, seconds: float) -> None:
-    """pytest in a process of its own, the kernels as its children; ended after `seconds`."""
-    env = environment()
-    for key in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "MPLBACKEND", "PYTHONSTARTUP"):
-        env.pop(key, None)
-    env |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "IPYTHONDIR": str(folder / "home")}
-    with (folder / "pytest.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "pytest", *args],
-            cwd=folder,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        pass  # what is in the results by now counts
-    finally:
-        # Jupyter starts a kernel in a group of its own, so killing pytest's is not enough.
-        lines = _read(folder / "results.jsonl")
-        for group in {process.pid, *(line["kernel"] for line in lines if "kernel" in line)}:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(group, signal.SIGKILL)
-        process.wait()
-
-
-def _read(results: Path) -> list[dict]:
-    if not results.exists():
-        return []
-    text = results.read_text("utf-8")
-    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
 
 
 def report(result: Grade) -> str:

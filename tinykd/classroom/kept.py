@@ -22,9 +22,10 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ..checkpoint import atomic
-from .grade import Grade, Reference
+from .grade import Grade
 from .overview import Report
 from .plain import plain, plain_name
+from .reference import Reference
 from .reports import write_class, write_student
 from .submissions import Submission, fingerprint
 

@@ -89,7 +89,10 @@ def ending(outcome: Outcome) -> tuple[str, int]:
         lines.append(f"no longer among the submissions, so left out of the tables: {names}")
     missing = len(outcome.found) - len(outcome.reports)
     if missing and len(outcome.chosen) < len(outcome.found):
-        lines.append(f"{missing} others of the class have no report that still holds")
+        lines.append(
+            f"{missing} others of the class have no report that still holds: class.csv and "
+            "index.html leave them out. Were the options the same?"
+        )
     if outcome.trouble:
         lines.append(f"stopped: {outcome.trouble}\n{counted} graded; the same command goes on")
         return "\n".join(lines), 2
