@@ -34,6 +34,10 @@ def write(made: dict[str, Any], folder: Path, seed: int) -> list[str]:
 
 
 def run(args: list[str], folder: Path, kernels: Kernels | None, seconds: float) -> list[dict]:
+    """What the plugin wrote, a dict a cell, of pytest over the notebooks in `args`.
+
+    Raises NotGradable where pytest itself did not run.
+    """
     (folder / "work").mkdir()
     (folder / "home").mkdir()
     (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
