@@ -40,14 +40,13 @@ from typing import Any
 from nbformat import v4
 
 from tinykd.classroom.graft import recorded
-from tinykd.classroom.lesson import Lesson, read_lesson, stub
+from tinykd.classroom.lesson import CHECKS, Lesson, read_lesson, stub
 from tinykd.classroom.notebooks import KERNELSPEC, dump, notebook
 from tinykd.classroom.reference import prepare
 
 SOURCE = Path(__file__).resolve().parents[1] / "solutions" / "01_temperature.py"
 SEED = 0  # of the checks' inputs: what `Checks` has outside of `tinykd grade`
 CELL_SECONDS = 30
-CHECKS = ("check", "hidden")
 NAMES = ("tinykd", "nbgrader", "otter")
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 

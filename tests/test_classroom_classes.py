@@ -653,7 +653,7 @@ def test_the_workflow_s_step_fails_as_tinykd_check_does(tmp_path, code):
     workflow = yaml.safe_load((ROOT / "docs" / "github_classroom.yml").read_text("utf-8"))
     steps = workflow["jobs"]["check"]["steps"]
     assert all(re.search(r"@v\d+$", step["uses"]) for step in steps if "uses" in step)
-    write(tmp_path, {"submission/work/01_temperature.ipynb": "", "submission/.git/x": ""})
+    write(tmp_path, {"submission/mine/01_temperature.ipynb": "", "submission/.git/x": ""})
     fake = f'#!/bin/sh\necho "$@"\nexit {code}\n'
     write(tmp_path, {"bin/tinykd": fake})
     (tmp_path / "bin" / "tinykd").chmod(0o755)
@@ -662,10 +662,10 @@ def test_the_workflow_s_step_fails_as_tinykd_check_does(tmp_path, code):
     bash = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", steps[-1]["run"]]
     done = subprocess.run(bash, cwd=tmp_path, env=env, capture_output=True, text=True)
     assert done.returncode == code, done.stderr
-    told = "check submission/work/01_temperature.ipynb --reference "
+    told = "check submission/mine/01_temperature.ipynb --reference "
     told += "course/solutions/01_temperature.ipynb"
     assert (tmp_path / "summary.md").read_text() == f"```\n{told}\n```\n"
-    shutil.rmtree(tmp_path / "submission" / "work")
+    shutil.rmtree(tmp_path / "submission" / "mine")
     assert subprocess.run(bash, cwd=tmp_path, env=env, capture_output=True).returncode == 2
 
 

@@ -85,7 +85,7 @@ def _handle(connection: socket.socket) -> None:
         os.close(writing)
         if os.read(reading, 1):
             root = box.root if box else ""
-            connection.sendall(json.dumps({"root": root, "pid": child}).encode() + b"\n")
+            connection.sendall(json.dumps({"root": root}).encode() + b"\n")
             _watch(connection, child, box)
         elif box:
             box.kill()

@@ -8,8 +8,9 @@ from typing import Any
 
 from .graft import UNWRITTEN, NotGradable, graft, read_reference, read_submission
 from .kernels import Kernels
+from .lesson import CHECKS
 from .reference import Reference
-from .runs import CHECKS, run, write
+from .runs import run, write
 
 WRONG = "wrong for other inputs"
 

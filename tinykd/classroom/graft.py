@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from .lesson import stub
+from .lesson import CHECKS, stub
 
 UNWRITTEN = "not written yet"  # why a check of a stub is lost
 MISSING = object()  # no value was recorded; None is one
@@ -77,7 +77,7 @@ def read_reference(path: Path) -> dict[str, Any]:
     reference = read_submission(path)
     for cell in reference["cells"]:
         meta = cell.get("metadata", {})
-        checks = meta.get("role") in ("check", "hidden")
+        checks = meta.get("role") in CHECKS
         if checks and recorded(cell.get("outputs", []), meta["name"]) is MISSING:
             raise NotGradable(f"reference {path}: {meta['name']} has no value; build it again")
     if not any(cell["metadata"].get("role") == "answer" for cell in reference["cells"]):
@@ -103,7 +103,7 @@ def graft(
     Raises NotGradable where the submission has none of the answer cells.
     """
     made, remarks, found = copy.deepcopy(reference), [], 0
-    wanted = ("setup", "answer", "check", "hidden")
+    wanted = ("setup", "answer", *CHECKS)
     made["cells"] = [cell for cell in made["cells"] if cell["metadata"].get("role") in wanted]
     for cell in made["cells"]:
         if cell["metadata"]["role"] != "answer":

@@ -18,7 +18,7 @@ import zmq
 from jupyter_client import BlockingKernelClient
 
 from . import sandbox
-from .lesson import environment
+from .lesson import ONE_THREAD, environment
 from .sandbox import SOCKETS, WORK
 
 PORTS = ("shell_port", "iopub_port", "stdin_port", "hb_port", "control_port")
@@ -33,7 +33,6 @@ IPython.extensions.storemagic tornado.platform.asyncio tornado.queues encodings.
 """
 PYTEST = "pytest nbval.plugin tinykd.classroom.plugin zmq"
 ENV = ("PATH", "HOME", "LANG", "PYTHONPATH", "LD_LIBRARY_PATH", "TINYKD_DATA", "TMPDIR")
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class SandboxMissing(RuntimeError):
@@ -74,9 +73,7 @@ class Kernels:
 
     def _serve(self, name: str, modules: list[str]) -> subprocess.Popen:
         env = {key: value for key, value in environment().items() if key in ENV}
-        env |= dict.fromkeys(THREADS, "1") | {
-            "MPLBACKEND": "module://matplotlib_inline.backend_inline"
-        }
+        env |= ONE_THREAD | {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
         env |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
         return subprocess.Popen(
             [sys.executable, "-P", "-m", "tinykd.classroom.forks", self._socket(name), *modules],
@@ -96,11 +93,13 @@ class Kernels:
         core = self._cores.popleft()  # one submission's processes cannot slow another's
         args += [f"--tinykd-core={core}"]
         request = {"do": "pytest", "args": args, "cwd": str(folder)}
-        with ask(self._socket("pytest"), request) as connection:
-            connection.settimeout(seconds)
-            with suppress(TimeoutError):
-                connection.recv(1)
-        self._cores.append(core)
+        try:
+            with ask(self._socket("pytest"), request) as connection:
+                connection.settimeout(seconds)
+                with suppress(TimeoutError):
+                    connection.recv(1)
+        finally:
+            self._cores.appendleft(core)  # the next submission takes a core that has become free
 
 
 class ForkedKernel:
@@ -116,7 +115,7 @@ class ForkedKernel:
         connection |= {"signature_scheme": "hmac-sha256"} | {p: i for i, p in enumerate(PORTS, 1)}
         request = {"do": "kernel", "bwrap": bwrap, "cwd": folder, "connection": connection}
         env = {key: value for key, value in os.environ.items() if key.startswith("TINYKD_")}
-        env |= dict.fromkeys(THREADS, "1") | {"HOME": home, "PATH": "/usr/bin:/bin"}
+        env |= ONE_THREAD | {"HOME": home, "PATH": "/usr/bin:/bin"}
         env |= {"MPLBACKEND": os.environ["MPLBACKEND"], "LANG": "C.UTF-8"}
         self.socket = ask(server, request | {"env": env, "core": core})
         answer = self.socket.makefile("r").readline()
@@ -131,9 +130,8 @@ class ForkedKernel:
         context.setsockopt(zmq.MAXMSGSIZE, MOST_BYTES)
         self._client = BlockingKernelClient(context=context)
         self._client.load_connection_info(self.connection)  # type: ignore[arg-type]
-        self._client.start_channels(
-            hb=False
-        )  # all at once: a late one would follow a symbolic link
+        # All at once: a late one would follow whatever its socket has been replaced by.
+        self._client.start_channels(hb=False)
         return self._client
 
     def is_alive(self) -> bool:

@@ -10,6 +10,8 @@ from typing import Any
 
 from .compare import ATOL, RTOL
 
+CHECKS = ("check", "hidden")  # the roles that have points
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 ROLES = ("setup", "answer", "check", "hidden", "mutant", "show")
 SOLUTION = re.compile(r"^([ \t]+)# BEGIN SOLUTION[^\n]*\n.*?^\1# END SOLUTION[^\n]*$", re.M | re.S)
 
@@ -51,7 +53,7 @@ class Lesson:
 
     @property
     def checks(self) -> list[Cell]:
-        return self.all("check", "hidden")
+        return self.all(*CHECKS)
 
 
 def stub(name: str, source: str) -> str:
@@ -102,11 +104,11 @@ def _cell_problems(lesson: Lesson) -> list[str]:
         if count > 1 or not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
             found.append(f"cell name {name!r}: used {count} times, or not letters, digits, . _ -")
     for cell in named:
-        if cell.role in ("check", "hidden") and not cell.points > 0:
+        if cell.role in CHECKS and not cell.points > 0:
             found.append(f"{cell.line}: a check needs points=1 or more")
         if cell.role in ("check", "hidden", "mutant") and not cell.hint:
             found.append(f'{cell.line}: needs a hint="..."')
-        if cell.role not in ("check", "hidden") and cell.points:
+        if cell.role not in CHECKS and cell.points:
             found.append(f"{cell.line}: only check and hidden cells have points")
         if cell.role != "show":
             try:

@@ -23,8 +23,8 @@ from .checks import known_mistake
 from .compare import compare
 from .graft import MISSING, UNWRITTEN, recorded
 from .kernels import ForkedKernel
+from .lesson import CHECKS
 
-CHECKS = ("check", "hidden")
 nbformat.validate(nbformat.v4.new_notebook())  # compiles the schema, once for all forks
 LATE = 2  # seconds to wait for outputs after a reply, and for an answer to an interrupt
 POLL = 0.5  # seconds between two looks at whether the kernel lives
@@ -99,8 +99,9 @@ def compare_outputs(self: Any, test: list[Any], ref: list[Any], skip_compare: An
         self.why = "its cell recorded no value"
     else:
         self.why = compare(got, want, meta.rtol, meta.atol)
-        mutants = json.loads(self.parent.nb.metadata.tinykd.mutants)
-        self.mistake = known_mistake(meta.name, got, mutants, meta) if self.why else None
+        if self.why:
+            mutants = json.loads(self.parent.nb.metadata.tinykd.mutants)
+            self.mistake = known_mistake(meta.name, got, mutants, meta)
     self.comparison_traceback = [self.why]
     return self.why is None
 

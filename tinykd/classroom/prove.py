@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .compare import compare, finite
-from .lesson import Cell, Lesson, LessonError, environment
+from .lesson import ONE_THREAD, Cell, Lesson, LessonError, environment
 from .variants import REFERENCE, RESCALED, UNTOUCHED
 
 
@@ -44,12 +44,11 @@ def prove(lesson: Lesson, limit: float = 5.0, seed: int = 0, others: Sequence[in
     seeds = (seed, *others)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "values.json"
-        threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         scale = {"TINYKD_GRADING": "1", "TINYKD_SCALE": "smoke"}
         command = [sys.executable, "-P", "-m", "tinykd.classroom.variants"]
         done = subprocess.run(
             [*command, str(lesson.path.absolute()), str(out), str(limit), *map(str, seeds)],
-            env=environment(**threads, **scale),
+            env=environment(**ONE_THREAD, **scale),
             cwd=lesson.path.parent,
             capture_output=True,
             text=True,

@@ -12,9 +12,7 @@ from typing import Any
 from .checks import seeds
 from .graft import NotGradable
 from .kernels import Kernels
-from .lesson import environment
-
-CHECKS = ("check", "hidden")
+from .lesson import CHECKS, environment
 
 
 def write(made: dict[str, Any], folder: Path, seed: int) -> list[str]:
@@ -39,7 +37,6 @@ def run(args: list[str], folder: Path, kernels: Kernels | None, seconds: float) 
     Raises NotGradable where pytest itself did not run.
     """
     (folder / "work").mkdir()
-    (folder / "home").mkdir()
     (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
     results = folder / "results.jsonl"
     args = ["-q", "-c", "pytest.ini", "--noconftest", "-p", "no:cacheprovider", *args]
@@ -59,6 +56,7 @@ def run(args: list[str], folder: Path, kernels: Kernels | None, seconds: float) 
 
 def _plain(args: list[str], folder: Path, seconds: float) -> None:
     """pytest in a process of its own, the kernels as its children; ended after `seconds`."""
+    (folder / "home").mkdir()
     env = environment()
     for key in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "MPLBACKEND", "PYTHONSTARTUP"):
         env.pop(key, None)
