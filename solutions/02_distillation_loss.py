@@ -45,7 +45,7 @@ from tinykd import (
     predict,
     softmax,
 )
-from tinykd.classroom import Checks
+from tinykd.classroom import Checks, with_gradient
 from tinykd.plots import COLORS
 
 check = Checks("02_distillation_loss")
@@ -54,16 +54,6 @@ check = Checks("02_distillation_loss")
 def draw(rng, *shape, size=3.0):
     """Random logits, normal with standard deviation `size`, that will be asked for a gradient."""
     return torch.tensor(rng.normal(scale=size, size=shape), requires_grad=True)
-
-
-def report(loss, logits):
-    """What the checks look at: the loss, and its gradient in the logits (0 where there is none)."""
-    if not torch.is_tensor(loss):
-        return {"loss": loss, "gradient": None}
-    slope = None
-    if loss.requires_grad:
-        (slope,) = torch.autograd.grad(loss.sum(), logits, allow_unused=True)
-    return {"loss": loss, "gradient": torch.zeros_like(logits) if slope is None else slope}
 
 
 def pull(loss, student, teacher, T):
@@ -169,7 +159,7 @@ rng = check.rng("cross_entropy.values")
 logits = draw(rng, 6, 10)
 check(
     "cross_entropy.values",
-    report(cross_entropy(logits, torch.tensor(rng.integers(10, size=6))), logits),
+    with_gradient(cross_entropy(logits, torch.tensor(rng.integers(10, size=6))), logits),
 )
 
 # %% role="check" name="cross_entropy.positions" points=1 hint="Logits may have more than two axes: classes are always on the last one (dim=-1)."
@@ -177,7 +167,7 @@ rng = check.rng("cross_entropy.positions")
 logits = draw(rng, 2, 5, 7)
 check(
     "cross_entropy.positions",
-    report(cross_entropy(logits, torch.tensor(rng.integers(7, size=(2, 5)))), logits),
+    with_gradient(cross_entropy(logits, torch.tensor(rng.integers(7, size=(2, 5)))), logits),
 )
 
 # %% role="check" name="cross_entropy.extreme" points=1 hint="These logits are hundreds apart: take log_softmax, never log(softmax) and never log(q + something)."
@@ -185,7 +175,7 @@ rng = check.rng("cross_entropy.extreme")
 logits = draw(rng, 6, 10, size=200).float()
 check(
     "cross_entropy.extreme",
-    report(cross_entropy(logits, torch.tensor(rng.integers(10, size=6))), logits),
+    with_gradient(cross_entropy(logits, torch.tensor(rng.integers(10, size=6))), logits),
 )
 
 # %% role="hidden" name="cross_entropy.secret" points=1 hint="Other shapes and larger logits: no loop over a fixed number of axes, no logarithm of a probability."
@@ -193,7 +183,7 @@ rng = check.rng("cross_entropy.secret")
 logits = draw(rng, 2, 3, 4, 6, size=200).float()
 check(
     "cross_entropy.secret",
-    report(cross_entropy(logits, torch.tensor(rng.integers(6, size=(2, 3, 4)))), logits),
+    with_gradient(cross_entropy(logits, torch.tensor(rng.integers(6, size=(2, 3, 4)))), logits),
 )
 
 
@@ -331,36 +321,36 @@ def kl_divergence(student, teacher, T=1.0):
 # %% role="check" name="kl_divergence.values" points=1 hint="At T = 1: sum over classes of p (log p - log q), with p the teacher's probabilities and q the student's."
 rng = check.rng("kl_divergence.values")
 student, teacher_z = draw(rng, 5, 10), draw(rng, 5, 10).detach()
-check("kl_divergence.values", report(kl_divergence(student, teacher_z, T=1.0), student))
+check("kl_divergence.values", with_gradient(kl_divergence(student, teacher_z, T=1.0), student))
 
 # %% role="check" name="kl_divergence.temperature" points=1 hint="At T = 4 both softmaxes get the temperature, and the result is multiplied by T squared."
 rng = check.rng("kl_divergence.temperature")
 student, teacher_z = draw(rng, 5, 10), draw(rng, 5, 10).detach()
-check("kl_divergence.temperature", report(kl_divergence(student, teacher_z, T=4.0), student))
+check("kl_divergence.temperature", with_gradient(kl_divergence(student, teacher_z, T=4.0), student))
 
 # %% role="check" name="kl_divergence.positions" points=1 hint="Logits of shape (2, 3, 6) give losses of shape (2, 3): sum over the last axis, and over nothing else."
 rng = check.rng("kl_divergence.positions")
 student, teacher_z = draw(rng, 2, 3, 6), draw(rng, 2, 3, 6).detach()
-check("kl_divergence.positions", report(kl_divergence(student, teacher_z, T=1.0), student))
+check("kl_divergence.positions", with_gradient(kl_divergence(student, teacher_z, T=1.0), student))
 
 # %% role="check" name="kl_divergence.zero" points=1 hint="Item 0: student and teacher agree, at T = 3. A divergence is 0 there, and so is its gradient, at any T. Item 1: they differ, at T = 1, and neither is 0."
 rng = check.rng("kl_divergence.zero")
 student, other = draw(rng, 4, 10), draw(rng, 4, 10).detach()
 agreed = kl_divergence(student, student.detach().clone(), T=3.0)
 differs = kl_divergence(student, other, T=1.0)
-check("kl_divergence.zero", [report(agreed, student), report(differs, student)])
+check("kl_divergence.zero", [with_gradient(agreed, student), with_gradient(differs, student)])
 
 # %% role="check" name="kl_divergence.extreme" points=1 hint="Logits hundreds apart: compute with log-probabilities all the way, no log(p / q), no log(q + something)."
 rng = check.rng("kl_divergence.extreme")
 student = draw(rng, 4, 10, size=200).float()
 teacher_z = draw(rng, 4, 10, size=[[200.0], [200.0], [200.0], [2.0]]).float().detach()
-check("kl_divergence.extreme", report(kl_divergence(student, teacher_z, T=1.0), student))
+check("kl_divergence.extreme", with_gradient(kl_divergence(student, teacher_z, T=1.0), student))
 
 # %% role="check" name="kl_divergence.constant" points=1 hint="The student's gradient is the loss's, the teacher's is 0: the teacher is a constant, detach it."
 rng = check.rng("kl_divergence.constant")
 student, teacher_z = draw(rng, 3, 10), draw(rng, 3, 10)
 gradients = [
-    report(kl_divergence(student, teacher_z, T=1.0), logits)["gradient"]
+    with_gradient(kl_divergence(student, teacher_z, T=1.0), logits)["gradient"]
     for logits in (student, teacher_z)
 ]
 check("kl_divergence.constant", dict(zip(("student", "teacher"), gradients, strict=True)))
@@ -369,7 +359,7 @@ check("kl_divergence.constant", dict(zip(("student", "teacher"), gradients, stri
 rng = check.rng("kl_divergence.secret")
 student = draw(rng, 2, 4, 5, size=200).float()
 teacher_z = draw(rng, 2, 4, 5, size=[[200.0], [2.0], [200.0], [200.0]]).float().detach()
-check("kl_divergence.secret", report(kl_divergence(student, teacher_z, T=2.5), student))
+check("kl_divergence.secret", with_gradient(kl_divergence(student, teacher_z, T=2.5), student))
 
 
 # %% role="mutant" of="kl_divergence" name="kl_divergence.no_T2" loses="kl_divergence.temperature, kl_divergence.secret" hint="The factor T squared is missing: without it the soft targets fade as T grows."
@@ -635,18 +625,18 @@ student = torch.tensor(
 )  # centred already
 teacher_z = rng.normal(size=(5, 10)) * 3
 teacher_z = torch.tensor(teacher_z - teacher_z.mean(-1, keepdims=True))
-check("logit_matching.values", report(logit_matching(student, teacher_z), student))
+check("logit_matching.values", with_gradient(logit_matching(student, teacher_z), student))
 
 # %% role="check" name="logit_matching.centred" points=1 hint="A constant added to all logits of a position must change nothing: centre student and teacher, each by its own mean over classes."
 rng = check.rng("logit_matching.centred")
 student, teacher_z = draw(rng, 2, 3, 10), draw(rng, 2, 3, 10).detach()
-check("logit_matching.centred", report(logit_matching(student + 5, teacher_z - 7), student))
+check("logit_matching.centred", with_gradient(logit_matching(student + 5, teacher_z - 7), student))
 
 # %% role="check" name="logit_matching.constant" points=1 hint="The student's gradient is the loss's, the teacher's is 0: the teacher is a constant, detach it."
 rng = check.rng("logit_matching.constant")
 student, teacher_z = (z - z.mean(-1, keepdim=True) for z in (draw(rng, 3, 10), draw(rng, 3, 10)))
 gradients = [
-    report(logit_matching(student, teacher_z), logits)["gradient"]
+    with_gradient(logit_matching(student, teacher_z), logits)["gradient"]
     for logits in (student, teacher_z)
 ]
 check("logit_matching.constant", dict(zip(("student", "teacher"), gradients, strict=True)))
@@ -654,7 +644,7 @@ check("logit_matching.constant", dict(zip(("student", "teacher"), gradients, str
 # %% role="hidden" name="logit_matching.secret" points=1 hint="Another number of classes, and logits with different means at every position."
 rng = check.rng("logit_matching.secret")
 student, teacher_z = draw(rng, 3, 4, size=5), draw(rng, 3, 4, size=5).detach()
-check("logit_matching.secret", report(logit_matching(student, teacher_z), student))
+check("logit_matching.secret", with_gradient(logit_matching(student, teacher_z), student))
 
 
 # %% role="mutant" of="logit_matching" name="logit_matching.not_centred" loses="logit_matching.centred, logit_matching.secret" hint="The logits are not centred: subtract from each position its own mean over classes."
@@ -755,7 +745,7 @@ student, teacher_z = draw(rng, 6, 10), draw(rng, 6, 10).detach()
 y = torch.tensor(rng.integers(10, size=6))
 check(
     "distillation_loss.values",
-    report(distillation_loss(student, teacher_z, y, T=4.0, alpha=0.7), student),
+    with_gradient(distillation_loss(student, teacher_z, y, T=4.0, alpha=0.7), student),
 )
 
 # %% role="check" name="distillation_loss.labels_only" points=1 hint="With alpha = 0 it is the mean cross-entropy at T = 1, whatever T says."
@@ -764,7 +754,7 @@ student, teacher_z = draw(rng, 6, 10), draw(rng, 6, 10).detach()
 y = torch.tensor(rng.integers(10, size=6))
 check(
     "distillation_loss.labels_only",
-    report(distillation_loss(student, teacher_z, y, T=3.0, alpha=0.0), student),
+    with_gradient(distillation_loss(student, teacher_z, y, T=3.0, alpha=0.0), student),
 )
 
 # %% role="check" name="distillation_loss.teacher_only" points=1 hint="With alpha = 1 it is the mean of T^2 KL, and the labels do not matter."
@@ -773,7 +763,7 @@ student, teacher_z = draw(rng, 6, 10), draw(rng, 6, 10).detach()
 y = torch.tensor(rng.integers(10, size=6))
 check(
     "distillation_loss.teacher_only",
-    report(distillation_loss(student, teacher_z, y, T=3.0, alpha=1.0), student),
+    with_gradient(distillation_loss(student, teacher_z, y, T=3.0, alpha=1.0), student),
 )
 
 # %% role="check" name="distillation_loss.positions" points=1 hint="With logits of shape (2, 3, 10) there are 6 positions to average over, not 2."
@@ -782,7 +772,7 @@ student, teacher_z = draw(rng, 2, 3, 10), draw(rng, 2, 3, 10).detach()
 y = torch.tensor(rng.integers(10, size=(2, 3)))
 check(
     "distillation_loss.positions",
-    report(distillation_loss(student, teacher_z, y, T=1.0, alpha=0.5), student),
+    with_gradient(distillation_loss(student, teacher_z, y, T=1.0, alpha=0.5), student),
 )
 
 # %% role="hidden" name="distillation_loss.secret" points=1 hint="Another T, another alpha, another shape."
@@ -791,7 +781,7 @@ student, teacher_z = draw(rng, 4, 3, 5), draw(rng, 4, 3, 5).detach()
 y = torch.tensor(rng.integers(5, size=(4, 3)))
 check(
     "distillation_loss.secret",
-    report(distillation_loss(student, teacher_z, y, T=6.0, alpha=0.25), student),
+    with_gradient(distillation_loss(student, teacher_z, y, T=6.0, alpha=0.25), student),
 )
 
 
@@ -933,6 +923,17 @@ SPECIMENS = ZOO | {  # for exercise 6
     "negated": lambda s, t, T: -tinykd.forward_kl(s, t, T),
 }
 
+
+def versions(rng):
+    """The correct loss eight times: halved or not, with a T too many or not, a constant added or not. Nobody is told which is which."""
+    kinds = [(a, k, b) for a in (1.0, 0.5) for k in (0, 1) for b in (1e-9, 0.1)]
+
+    def version(a, k, b):
+        return lambda s, t, T: a * T**k * tinykd.forward_kl(s, t, T) + b
+
+    return {f"version {n}": version(*kinds[i]) for n, i in enumerate(rng.permutation(8), 1)}
+
+
 # %% role="show" name="bugs"
 digits, epochs, seeds = {"smoke": (500, 2, 1), "default": (3_000, 15, 4), "full": (3_000, 15, 20)}[
     scale
@@ -1045,7 +1046,7 @@ for name, loss in ZOO.items():
 # %% [markdown]
 # **What we saw** (numbers of our run; yours will differ in the last digit). Look at a column at a time: SGD against Adam is not the question here.
 #
-# - **The correct loss pays**: with SGD 5.1% wrong against 7.6% for hard labels and 7.0% for label smoothing. Even *without any label* the student gets to 5.1%. With Adam the gain is smaller (6.3% against 7.7%), and
+# - **The correct loss pays**: with SGD 5.0% wrong against 7.6% for hard labels and 7.0% for label smoothing. Even *without any label* the student gets to 5.1%. With Adam the gain is smaller (6.3% against 7.7%), and
 #   label smoothing comes close. (Did we starve the baselines? Each at its own best of the learning rates 0.02, 0.05, 0.1 and 0.2, three seeds: hard labels 7.2%, smoothing 6.4%.)
 # - **Bugs of size** (mean over classes, $T^2$ forgotten) leave the direction alone and shrink the pull to a tenth, to a sixteenth. With SGD the student
 #   ends up worse than without a teacher, since $\alpha = 0.9$ has taken the labels' weight away as well. A larger learning rate would cure much of that. With Adam you see next to *nothing*: it divides every gradient by its own running size,
@@ -1063,7 +1064,7 @@ for name, loss in ZOO.items():
 # it is **zero** where the two agree; its gradient is **steady** at high $T$; it has the logit-matching **limit**; and at $T = 1$ it is the **forward** KL, written out as a sum. Note that three of the four
 # look at places where the answer is known without any reference code.
 #
-# Write them. `pull(loss, student, teacher, T)` from the first cell gives the gradient, shape `(N, C)`. The specimens are the zoo and four more. Before you look: which of the four notices
+# Write them. `pull(loss, student, teacher, T)` from the first cell gives the gradient, shape `(N, C)`. The specimens are the zoo, four more, and eight versions of the correct loss, of which one is unspoilt. Before you look: which of the four notices
 # that the KL is the wrong way round?
 #
 # <details><summary>Hint: from tensors to True or False</summary>
@@ -1102,35 +1103,39 @@ def properties(loss, student, teacher):
 # %% role="check" name="properties.zero" points=1 hint="Call loss(teacher, teacher, 4.0): every value must lie within 1e-5 of 0. Rounding is not a bug, so do not ask for exactly 0."
 rng = check.rng("properties.zero")
 student, teacher_z = draw(rng, 6, 10, size=2).detach(), draw(rng, 6, 10, size=2).detach()
-names = rng.permutation(list(SPECIMENS))  # so names[3] is the loss at [3]
-found = [properties(SPECIMENS[name], student, teacher_z)["zero"] for name in names]
+losses = SPECIMENS | versions(rng)
+names = rng.permutation(list(losses))  # so losses[names[3]] is the loss at [3]
+found = [properties(losses[name], student, teacher_z)["zero"] for name in names]
 check("properties.zero", found)
 
 # %% role="check" name="properties.steady" points=1 hint="Compare the norms of two gradients, at T = 20 and at T = 40; no gradient at all is not steady."
 rng = check.rng("properties.steady")
 student, teacher_z = draw(rng, 6, 10).detach(), draw(rng, 6, 10).detach()
-names = rng.permutation(list(SPECIMENS))  # so names[3] is the loss at [3]
-found = [properties(SPECIMENS[name], student, teacher_z)["steady"] for name in names]
+losses = SPECIMENS | versions(rng)
+names = rng.permutation(list(losses))  # so losses[names[3]] is the loss at [3]
+found = [properties(losses[name], student, teacher_z)["steady"] for name in names]
 check("properties.steady", found)
 
 # %% role="check" name="properties.limit" points=1 hint="The logit-matching gradient is [(z - mean z) - (v - mean v)] / C. Take the norm of the difference, not the difference of the norms."
 rng = check.rng("properties.limit")
 student, teacher_z = draw(rng, 6, 10, size=2).detach() + 3, draw(rng, 6, 10, size=2).detach()
-names = rng.permutation(list(SPECIMENS))  # so names[3] is the loss at [3]
-found = [properties(SPECIMENS[name], student, teacher_z)["limit"] for name in names]
+losses = SPECIMENS | versions(rng)
+names = rng.permutation(list(losses))  # so losses[names[3]] is the loss at [3]
+found = [properties(losses[name], student, teacher_z)["limit"] for name in names]
 check("properties.limit", found)
 
 # %% role="check" name="properties.forward" points=1 hint="At T = 1, compare with the explicit sum of p (log p - log q), p from the teacher, at every position."
 rng = check.rng("properties.forward")
 student, teacher_z = draw(rng, 6, 10, size=2).detach(), draw(rng, 6, 10, size=2).detach()
-names = rng.permutation(list(SPECIMENS))  # so names[3] is the loss at [3]
-found = [properties(SPECIMENS[name], student, teacher_z)["forward"] for name in names]
+losses = SPECIMENS | versions(rng)
+names = rng.permutation(list(losses))  # so losses[names[3]] is the loss at [3]
+found = [properties(losses[name], student, teacher_z)["forward"] for name in names]
 check("properties.forward", found)
 
 # %% role="hidden" name="properties.secret" points=1 hint="Other losses: your four tests must find other bugs too."
 rng = check.rng("properties.secret")
 student, teacher_z = draw(rng, 12, 7).detach(), draw(rng, 12, 7).detach() - 4
-others = {
+losses = versions(rng) | {
     "half": lambda s, t, T: tinykd.forward_kl(s, t, T) / 2,
     "T once": lambda s, t, T: tinykd.forward_kl(s, t, T) / T,
     "not centred": lambda s, t, T: (s - t).square().sum(-1) / (2 * s.shape[-1]),
@@ -1141,8 +1146,8 @@ others = {
     ),
     "rounding": lambda s, t, T: tinykd.forward_kl(s, t, T) + 1e-9,
 }
-names = rng.permutation(list(others))
-check("properties.secret", [properties(others[name], student, teacher_z) for name in names])
+names = rng.permutation(list(losses))
+check("properties.secret", [properties(losses[name], student, teacher_z) for name in names])
 
 
 # %% role="mutant" of="properties" name="properties.exact" loses="properties.zero, properties.secret" hint="A correct loss fails your test for zero: computers round, so ask for less than 1e-5, not for exactly 0."
@@ -1250,7 +1255,7 @@ def properties(loss, student, teacher):
     }
 
 
-# %% role="mutant" of="properties" name="properties.only_shrinks" loses="properties.steady" hint="You only ask whether the gradient shrinks. One that doubles with T is as wrong."
+# %% role="mutant" of="properties" name="properties.only_shrinks" loses="properties.steady, properties.secret" hint="You only ask whether the gradient shrinks. One that doubles with T is as wrong."
 def properties(loss, student, teacher):
     cool, hot = pull(loss, student, teacher, 20.0).norm(), pull(loss, student, teacher, 40.0).norm()
     gap = student - teacher

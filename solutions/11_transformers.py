@@ -52,7 +52,7 @@ from tinykd import (
     mean_interval,
     softmax,
 )
-from tinykd.classroom import Checks
+from tinykd.classroom import Checks, with_gradient
 from tinykd.lm import (
     AttentionScores,
     Classifier,
@@ -73,22 +73,6 @@ check = Checks("11_transformers")
 def draw(rng, *shape, size=1.0):
     """Random numbers, normal with standard deviation `size`, that will be asked for a gradient."""
     return torch.tensor(rng.normal(scale=size, size=shape), requires_grad=True)
-
-
-def report(value, x):
-    """What the checks look at: a value, and the gradient in x of its weighted sum (0 where there is none)."""
-    if value is None:
-        return {"value": None, "gradient": None}
-    if not torch.is_tensor(value):
-        raise TypeError(
-            f"a {type(value).__name__} came back where one tensor is expected: .numpy(), .tolist() "
-            "and .item() lose the gradient, and `return a, b` is a tuple"
-        )
-    slope = None
-    if value.requires_grad:
-        weight = torch.linspace(0.5, 1.5, value.numel(), dtype=value.dtype).view(value.shape)
-        (slope,) = torch.autograd.grad((weight * value).sum(), x, allow_unused=True)
-    return {"value": value, "gradient": torch.zeros_like(x) if slope is None else slope}
 
 
 def toy(rng, blocks):
@@ -176,23 +160,23 @@ def people_loss(logits, ratings):
 # %% role="check" name="people_loss.values" points=1 hint="Three shares that sum to 1: columns 0 to 3 are negative, column 4 is neutral, columns 5 to 8 are positive. Then -sum of share times log_softmax."
 rng = check.rng("people_loss.values")
 logits, counts = draw(rng, 5, 3, size=2), torch.tensor(rng.integers(1, 6, size=(5, 9))).double()
-check("people_loss.values", report(people_loss(logits, counts), logits))
+check("people_loss.values", with_gradient(people_loss(logits, counts), logits))
 
 # %% role="check" name="people_loss.agree" points=1 hint="Where all of 20 people gave the same value, this is the cross-entropy of lesson 02 with that class as the label. Where 15 say v and 5 say −v, it is 15/20 of one cross-entropy and 5/20 of another."
 rng = check.rng("people_loss.agree")
 same = torch.eye(9, dtype=torch.float64)
 logits, counts = draw(rng, 2, 9, 3, size=2), torch.stack([20 * same, 15 * same + 5 * same.flip(0)])
-check("people_loss.agree", report(people_loss(logits, counts), logits))
+check("people_loss.agree", with_gradient(people_loss(logits, counts), logits))
 
 # %% role="check" name="people_loss.extreme" points=1 hint="Logits hundreds apart. If people_loss.values passes, it is the logarithm: log_softmax, never the logarithm of a softmax. If that fails too, mend it first."
 rng = check.rng("people_loss.extreme")
 logits, counts = draw(rng, 4, 3, size=300).float(), torch.tensor(rng.integers(1, 6, size=(4, 9)))
-check("people_loss.extreme", report(people_loss(logits, counts.float()), logits))
+check("people_loss.extreme", with_gradient(people_loss(logits, counts.float()), logits))
 
 # %% role="hidden" name="people_loss.secret" points=1 hint="More axes, other numbers of people: divide each sentence's votes by its own number of people, sum over the last axis."
 rng = check.rng("people_loss.secret")
 logits, counts = draw(rng, 2, 3, 3, size=2), torch.tensor(rng.integers(0, 30, size=(2, 3, 9)))
-check("people_loss.secret", report(people_loss(logits, counts.double() + 1), logits))
+check("people_loss.secret", with_gradient(people_loss(logits, counts.double() + 1), logits))
 
 
 # %% role="mutant" of="people_loss" name="people_loss.majority" loses="people_loss.values, people_loss.agree, people_loss.extreme, people_loss.secret" hint="You took the majority as a hard label. The point is to keep the shares: 12 of 20 is 0.6, not 1."
@@ -392,13 +376,13 @@ def attention(q, k, v, real):
 rng = check.rng("attention.values")
 q, k, v = (draw(rng, 2, 3, 4, 5) for _ in "qkv")
 everything = torch.ones(2, 4, dtype=torch.bool)
-check("attention.values", report(attention(q, k, v, everything), q))
+check("attention.values", with_gradient(attention(q, k, v, everything), q))
 
 # %% role="check" name="attention.padding" points=1 hint="A padded key gets a share of exactly 0, for every query. We look at the real positions, and at the gradient in k. Padded queries may hold any numbers, but no NaN: mask the keys alone."
 rng = check.rng("attention.padding")
 q, k, v = (draw(rng, 2, 3, 5, 4) for _ in "qkv")
 real = torch.arange(5) < torch.tensor([[3], [5]])
-check("attention.padding", report(attention(q, k, v, real) * real[:, None, :, None], k))
+check("attention.padding", with_gradient(attention(q, k, v, real) * real[:, None, :, None], k))
 
 # %% role="check" name="attention.appended" points=1 hint="We appended padding full of large numbers, and the real scores are near −300. What the real positions receive must not change."
 rng = check.rng("attention.appended")
@@ -412,7 +396,7 @@ check("attention.appended", attention(*longer, real)[:, :, :3])
 rng = check.rng("attention.secret")
 q, k, v = draw(rng, 3, 1, 6, 8, size=3), draw(rng, 3, 1, 6, 8, size=3), draw(rng, 3, 1, 6, 8)
 real = torch.tensor([[0, 0, 1, 1, 1, 1], [1, 1, 1, 1, 0, 0], [0, 1, 0, 1, 1, 0]]).bool()
-check("attention.secret", report(attention(q, k, v, real) * real[:, None, :, None], v))
+check("attention.secret", with_gradient(attention(q, k, v, real) * real[:, None, :, None], v))
 
 
 # %% role="mutant" of="attention" name="attention.no_scale" loses="attention.values, attention.padding, attention.appended, attention.secret" hint="The division by the square root of d is missing: the temperature of attention."
@@ -586,12 +570,12 @@ def turn_positions(x, positions, base=10_000.0):
 # %% role="check" name="turn_positions.start" points=1 rtol=0.0001 atol=0.00001 hint="At position 0 nothing is turned; at position 1 pair i is turned by base^(-2i/d)."
 rng = check.rng("turn_positions.start")
 x = draw(rng, 1, 1, 2, 6)
-check("turn_positions.start", report(turn_positions(x, torch.arange(2)), x))
+check("turn_positions.start", with_gradient(turn_positions(x, torch.arange(2)), x))
 
 # %% role="check" name="turn_positions.values" points=1 rtol=0.0001 atol=0.00001 hint="(a, b) becomes (a cos - b sin, b cos + a sin), a from the first half of the numbers, b from the second."
 rng = check.rng("turn_positions.values")
 x = draw(rng, 2, 3, 5, 4)
-check("turn_positions.values", report(turn_positions(x, torch.arange(5)), x))
+check("turn_positions.values", with_gradient(turn_positions(x, torch.arange(5)), x))
 
 # %% role="check" name="turn_positions.distance" points=1 rtol=0.0001 atol=0.0001 hint="A query at 3 and a key at 1, and the same two at 13 and 11, must have the same dot product, that of a real turn by two positions (not turning at all makes them equal too). `positions` says where a token stands, its row in x does not."
 rng = check.rng("turn_positions.distance")
@@ -602,7 +586,10 @@ check("turn_positions.distance", [(y[0, 0, 0] * y[0, 0, 1]).sum() for y in (near
 # %% role="hidden" name="turn_positions.secret" points=1 rtol=0.0001 atol=0.00001 hint="Another size, another base, positions that do not start at 0."
 rng = check.rng("turn_positions.secret")
 x = draw(rng, 1, 3, 4, 10)
-check("turn_positions.secret", report(turn_positions(x, torch.tensor([2, 5, 6, 9]), base=100.0), x))
+check(
+    "turn_positions.secret",
+    with_gradient(turn_positions(x, torch.tensor([2, 5, 6, 9]), base=100.0), x),
+)
 
 
 # %% role="mutant" of="turn_positions" name="turn_positions.backwards" loses="turn_positions.start, turn_positions.values, turn_positions.distance, turn_positions.secret" hint="You turn the other way: the minus sign stands with the first number of a pair, a cos - b sin."
@@ -1077,13 +1064,15 @@ def match_scores(student, teacher, real):
 rng = check.rng("match_scores.values")
 student_s, teacher_s = draw(rng, 2, 3, 4, 4), draw(rng, 2, 3, 4, 4).detach()
 everything = torch.ones(2, 4, dtype=torch.bool)
-check("match_scores.values", report(match_scores(student_s, teacher_s, everything), student_s))
+check(
+    "match_scores.values", with_gradient(match_scores(student_s, teacher_s, everything), student_s)
+)
 
 # %% role="check" name="match_scores.padding" points=1 hint="A sentence of 3 in a row of 5: three queries with three keys each count, divided by 3; the queries behind are 0. NaN comes from 0/0, or from infinity minus infinity."
 rng = check.rng("match_scores.padding")
 student_s, teacher_s = draw(rng, 2, 3, 5, 5), draw(rng, 2, 3, 5, 5).detach()
 real = torch.arange(5) < torch.tensor([[3], [4]])
-check("match_scores.padding", report(match_scores(student_s, teacher_s, real), student_s))
+check("match_scores.padding", with_gradient(match_scores(student_s, teacher_s, real), student_s))
 
 # %% role="check" name="match_scores.appended" points=1 hint="We appended four places of padding full of large numbers. What the three real positions get must not change, nor their gradient; the four behind get 0."
 rng = check.rng("match_scores.appended")
@@ -1094,14 +1083,14 @@ wide_s, wide_t = (
     room * n + nn.functional.pad(x, (0, 4, 0, 4)) for n, x in ((1, student_s), (-1, teacher_s))
 )
 found = match_scores(wide_s, wide_t, torch.arange(7) < torch.tensor([[3], [3]]))
-check("match_scores.appended", report(found, student_s))
+check("match_scores.appended", with_gradient(found, student_s))
 
 # %% role="check" name="match_scores.constant" points=1 hint="The student's gradient is the loss's, the teacher's is 0: the teacher is a constant, detach it."
 rng = check.rng("match_scores.constant")
 student_s, teacher_s = draw(rng, 1, 2, 3, 3), draw(rng, 1, 2, 3, 3)
 everything = torch.ones(1, 3, dtype=torch.bool)
 gradients = [
-    report(match_scores(student_s, teacher_s, everything), scores)["gradient"]
+    with_gradient(match_scores(student_s, teacher_s, everything), scores)["gradient"]
     for scores in (student_s, teacher_s)
 ]
 check("match_scores.constant", dict(zip(("student", "teacher"), gradients, strict=True)))
@@ -1110,7 +1099,7 @@ check("match_scores.constant", dict(zip(("student", "teacher"), gradients, stric
 rng = check.rng("match_scores.secret")
 student_s, teacher_s = draw(rng, 3, 2, 6, 6, size=4), draw(rng, 3, 2, 6, 6, size=4).detach()
 real = torch.tensor([[0, 0, 1, 1, 1, 1], [1, 1, 1, 1, 1, 1], [0, 1, 0, 1, 1, 0]]).bool()
-check("match_scores.secret", report(match_scores(student_s, teacher_s, real), student_s))
+check("match_scores.secret", with_gradient(match_scores(student_s, teacher_s, real), student_s))
 
 
 # %% role="mutant" of="match_scores" name="match_scores.mean_T" loses="match_scores.padding, match_scores.appended, match_scores.secret" hint="You divided by T, padding included: a short sentence in a wide batch hardly counts. Divide by the number of real keys."

@@ -47,10 +47,11 @@ from torch.utils.checkpoint import checkpoint
 
 import tinykd
 from tinykd import HardLabels, SoftTargets, Trainer, log_softmax, mean_interval, softmax
-from tinykd.classroom import Checks
+from tinykd.classroom import Checks, with_gradient
 from tinykd.lm import Config, SequenceBatches, Transformer, keep_layers, smollm2
 from tinykd.lm.chunked import Head, chunked
-from tinykd.lm.topk import TopKTeacher, top_k
+from tinykd.lm.topk import top_k
+from tinykd.lm.topk_teacher import TopKTeacher
 from tinykd.losses import skew_kl
 from tinykd.plots import COLORS
 from tinykd.sentences import SPLITS, load_sentences
@@ -61,20 +62,6 @@ check = Checks("12_language_models")
 def draw(rng, *shape, size=3.0):
     """Random logits, normal with standard deviation `size`, that will be asked for a gradient."""
     return torch.tensor(rng.normal(scale=size, size=shape), requires_grad=True)
-
-
-def report(loss, *inputs):
-    """What the checks look at: the loss, and its gradient in each input (0 where there is none)."""
-    if not torch.is_tensor(loss):
-        return {"loss": loss, "gradients": None}
-    slopes = [None for _ in inputs]
-    if loss.requires_grad:
-        slopes = torch.autograd.grad(loss.sum(), inputs, allow_unused=True)
-    zeros = [
-        torch.zeros_like(x) if slope is None else slope
-        for x, slope in zip(inputs, slopes, strict=True)
-    ]
-    return {"loss": loss, "gradients": zeros}
 
 
 class Alive(TorchDispatchMode):
@@ -403,14 +390,14 @@ rng = check.rng("token_mean.one")
 values = draw(rng, 3, 6)
 labels = torch.tensor(rng.integers(1, 50, size=(3, 6)))
 labels[0, 2:], labels[1, 5:], labels[2, 1] = -100, -100, 0
-check("token_mean.one", report(token_mean([values], [labels]), values))
+check("token_mean.one", with_gradient(token_mean([values], [labels]), values))
 
 # %% role="check" name="token_mean.micro" points=1 hint="Two micro-batches with different numbers of valid positions: divide the sum of all by the count of all."
 rng = check.rng("token_mean.micro")
 values = [draw(rng, 2, 7), draw(rng, 3, 4)]
 labels = [torch.tensor(rng.integers(1, 50, size=v.shape)) for v in values]
 labels[0][0, 1:], labels[0][1, 3:], labels[1][1, :2] = -100, -100, -100
-check("token_mean.micro", report(token_mean(values, labels), *values))
+check("token_mean.micro", with_gradient(token_mean(values, labels), *values))
 
 # %% role="check" name="token_mean.garbage" points=1 hint="There is infinity and NaN at positions that do not count. Select what counts (values[valid]); 0 times infinity is NaN."
 rng = check.rng("token_mean.garbage")
@@ -419,14 +406,14 @@ labels = torch.tensor([[7, 8, -100, -100, -100], [3, 2, 9, 4, -100]])
 noise = torch.zeros(2, 5).double()
 noise[0, 3], noise[0, 4], noise[1, 4] = torch.inf, torch.nan, -torch.inf
 loss = token_mean([values + noise], [labels])
-check("token_mean.garbage", report(loss, values))
+check("token_mean.garbage", with_gradient(loss, values))
 
 # %% role="hidden" name="token_mean.secret" points=1 hint="Three micro-batches, one of them without any valid position."
 rng = check.rng("token_mean.secret")
 values = [draw(rng, 1, 3), draw(rng, 2, 2), draw(rng, 2, 6)]
 labels = [torch.tensor(rng.integers(1, 50, size=v.shape)) for v in values]
 labels[0][:], labels[1][0, 1], labels[2][:, 4:] = -100, -100, -100
-check("token_mean.secret", report(token_mean(values, labels), *values))
+check("token_mean.secret", with_gradient(token_mean(values, labels), *values))
 
 
 # %% role="mutant" of="token_mean" name="token_mean.padding" loses="token_mean.one, token_mean.micro, token_mean.garbage, token_mean.secret" hint="Positions that do not count are in your mean."
@@ -585,30 +572,30 @@ def reverse_kl(student, teacher, T=1.0):
 # %% role="check" name="reverse_kl.values" points=1 hint="At T = 1: sum over words of q (log q - log p), q the student's probabilities. The gradient flows through both q's."
 rng = check.rng("reverse_kl.values")
 student, teacher = draw(rng, 2, 3, 10, size=2), draw(rng, 2, 3, 10, size=2).detach()
-check("reverse_kl.values", report(reverse_kl(student, teacher), student))
+check("reverse_kl.values", with_gradient(reverse_kl(student, teacher), student))
 
 # %% role="check" name="reverse_kl.temperature" points=1 hint="At T = 3 both sides get the temperature, and the result is multiplied by T squared."
 rng = check.rng("reverse_kl.temperature")
 student, teacher = draw(rng, 5, 10), draw(rng, 5, 10).detach()
-check("reverse_kl.temperature", report(reverse_kl(student, teacher, T=3.0), student))
+check("reverse_kl.temperature", with_gradient(reverse_kl(student, teacher, T=3.0), student))
 
 # %% role="check" name="reverse_kl.extreme" points=1 hint="Logits hundreds apart: log-probabilities all the way, no log of a probability."
 rng = check.rng("reverse_kl.extreme")
 student = draw(rng, 4, 10, size=[[200.0], [200.0], [200.0], [2.0]]).float()
 teacher = draw(rng, 4, 10, size=200).float().detach()
-check("reverse_kl.extreme", report(reverse_kl(student, teacher), student))
+check("reverse_kl.extreme", with_gradient(reverse_kl(student, teacher), student))
 
 # %% role="check" name="reverse_kl.constant" points=1 hint="The first gradient, the student's, is the loss's; the second, the teacher's, is 0: the teacher is a constant, detach it."
 rng = check.rng("reverse_kl.constant")
 student, teacher = draw(rng, 3, 10, size=2), draw(rng, 3, 10, size=2)
-found = report(reverse_kl(student, teacher), student, teacher)["gradients"]
+found = with_gradient(reverse_kl(student, teacher), student, teacher)["gradient"]
 check("reverse_kl.constant", found)
 
 # %% role="hidden" name="reverse_kl.secret" points=1 hint="Another shape and another temperature: the same formula in value and in gradient."
 rng = check.rng("reverse_kl.secret")
 student = draw(rng, 2, 2, 7, size=[[100.0], [2.0]]).float()
 teacher = draw(rng, 2, 2, 7, size=100).float().detach()
-check("reverse_kl.secret", report(reverse_kl(student, teacher, T=2.5), student))
+check("reverse_kl.secret", with_gradient(reverse_kl(student, teacher, T=2.5), student))
 
 
 # %% role="mutant" of="reverse_kl" name="reverse_kl.forward" loses="reverse_kl.values, reverse_kl.temperature, reverse_kl.extreme, reverse_kl.secret, reverse_kl.constant" hint="That is the forward KL: the weights of the sum must be the student's probabilities."
@@ -749,19 +736,19 @@ def topk_kl(student, teacher, k, T=1.0):
 # %% role="check" name="topk_kl.values" points=1 hint="k = 3 of 12 words, T = 1: four buckets, the last one everything else, the same words on both sides."
 rng = check.rng("topk_kl.values")
 student, teacher = draw(rng, 5, 12), draw(rng, 5, 12).detach()
-check("topk_kl.values", report(topk_kl(student, teacher, 3), student))
+check("topk_kl.values", with_gradient(topk_kl(student, teacher, 3), student))
 
 # %% role="check" name="topk_kl.temperature" points=1 hint="Both sides are read at T, and the result is multiplied by T squared."
 rng = check.rng("topk_kl.temperature")
 student, teacher = draw(rng, 2, 3, 9), draw(rng, 2, 3, 9).detach()
-check("topk_kl.temperature", report(topk_kl(student, teacher, 2, T=3.0), student))
+check("topk_kl.temperature", with_gradient(topk_kl(student, teacher, 2, T=3.0), student))
 
 # %% role="check" name="topk_kl.zero" points=1 hint="Item 0: the student equals the teacher, so loss 0 and gradient 0; if the tail is cut off, the student is pushed away from a teacher it already matches. Item 1: they differ, and neither is 0."
 rng = check.rng("topk_kl.zero")
 student, other = draw(rng, 4, 12), draw(rng, 4, 12).detach()
 agreed = topk_kl(student, student.detach().clone(), 4)
 differs = topk_kl(student, other, 4)
-check("topk_kl.zero", [report(agreed, student), report(differs, student)])
+check("topk_kl.zero", [with_gradient(agreed, student), with_gradient(differs, student)])
 
 # %% role="check" name="topk_kl.sure" points=1 hint="Here somebody is so sure that k words sum to 1 in float32, yet the tail is 1e-17 and not 0. Add the others up with logsumexp; do not subtract from 1."
 rng = check.rng("topk_kl.sure")
@@ -772,17 +759,17 @@ teacher_sure, student_sure = (
     torch.tensor([[0], [0], [40], [40]]),
 )
 loss = topk_kl(student + student_sure * favourite, teacher + teacher_sure * favourite, 2)
-check("topk_kl.sure", report(loss, student))
+check("topk_kl.sure", with_gradient(loss, student))
 
 # %% role="check" name="topk_kl.constant" points=1 hint="The first gradient, the student's, is the loss's; the second, the teacher's, is 0: the teacher is a constant, detach it."
 rng = check.rng("topk_kl.constant")
 student, teacher = draw(rng, 3, 10), draw(rng, 3, 10)
-check("topk_kl.constant", report(topk_kl(student, teacher, 4), student, teacher)["gradients"])
+check("topk_kl.constant", with_gradient(topk_kl(student, teacher, 4), student, teacher)["gradient"])
 
 # %% role="hidden" name="topk_kl.secret" points=1 hint="Another k, shape and temperature: nothing may be fixed."
 rng = check.rng("topk_kl.secret")
 student, teacher = draw(rng, 2, 2, 15), draw(rng, 2, 2, 15).detach()
-check("topk_kl.secret", report(topk_kl(student, teacher, 5, T=1.7), student))
+check("topk_kl.secret", with_gradient(topk_kl(student, teacher, 5, T=1.7), student))
 
 
 # %% role="mutant" of="topk_kl" name="topk_kl.renormalised" loses="topk_kl.values, topk_kl.temperature, topk_kl.sure, topk_kl.secret, topk_kl.zero, topk_kl.constant" hint="Both sides are renormalised over the k words: what student and teacher do with all other words is never compared. Add the tail bucket."
@@ -1033,7 +1020,7 @@ hidden, weight = draw(rng, 12, 5, size=1), draw(rng, 9, 5, size=1)
 labels = torch.tensor(rng.integers(9, size=12))
 check(
     "chunked_cross_entropy.even",
-    report(chunked_cross_entropy(hidden, weight, labels, 4), hidden, weight),
+    with_gradient(chunked_cross_entropy(hidden, weight, labels, 4), hidden, weight),
 )
 
 # %% role="check" name="chunked_cross_entropy.odd" points=1 hint="11 positions in chunks of 4: the last chunk has 3, and they weigh as much as any other."
@@ -1042,7 +1029,7 @@ hidden, weight = draw(rng, 11, 5, size=1), draw(rng, 9, 5, size=1)
 labels = torch.tensor(rng.integers(9, size=11))
 check(
     "chunked_cross_entropy.odd",
-    report(chunked_cross_entropy(hidden, weight, labels, 4), hidden, weight),
+    with_gradient(chunked_cross_entropy(hidden, weight, labels, 4), hidden, weight),
 )
 
 # %% role="check" name="chunked_cross_entropy.ignored" points=1 hint="Labels of -100 do not count, and one whole chunk consists of them: sums and one count, no mean of a chunk."
@@ -1052,7 +1039,7 @@ labels = torch.tensor(rng.integers(9, size=10))
 labels[3:6], labels[8] = -100, -100
 check(
     "chunked_cross_entropy.ignored",
-    report(chunked_cross_entropy(hidden, weight, labels, 3), hidden, weight),
+    with_gradient(chunked_cross_entropy(hidden, weight, labels, 3), hidden, weight),
 )
 
 
@@ -1084,7 +1071,7 @@ labels[5:] = -100
 check(
     "chunked_cross_entropy.secret",
     [
-        report(chunked_cross_entropy(hidden, weight, labels, size), hidden, weight)
+        with_gradient(chunked_cross_entropy(hidden, weight, labels, size), hidden, weight)
         for size in (2, 5, 100)
     ],
 )

@@ -48,7 +48,7 @@ from tinykd import (
     reverse_kl,
     softmax,
 )
-from tinykd.classroom import Checks
+from tinykd.classroom import Checks, with_gradient
 from tinykd.lm import Config, SequenceBatches, Transformer, generate, nucleus
 from tinykd.lm.onpolicy import MiniLLM, OnPolicy, returns
 from tinykd.metrics import mean_interval
@@ -60,16 +60,6 @@ check = Checks("13_on_policy")
 def draw(rng, *shape, size=3.0):
     """Random logits, normal with standard deviation `size`, that will be asked for a gradient."""
     return torch.tensor(rng.normal(scale=size, size=shape), requires_grad=True)
-
-
-def report(loss, logits):
-    """What the checks look at: the loss, and its gradient in the logits (0 where there is none)."""
-    if not torch.is_tensor(loss):
-        return {"loss": loss, "gradient": None}
-    slope = None
-    if loss.requires_grad:
-        (slope,) = torch.autograd.grad(loss.sum(), logits, allow_unused=True)
-    return {"loss": loss, "gradient": torch.zeros_like(logits) if slope is None else slope}
 
 
 # %% [markdown]
@@ -762,7 +752,7 @@ rng = check.rng("gkd_loss.mixture")
 student, teacher_z = draw(rng, 2, 4, 5), draw(rng, 2, 4, 5).detach()
 check(
     "gkd_loss.mixture",
-    report(gkd_loss(student, teacher_z, torch.zeros(2, 4, dtype=torch.long), 0.3), student),
+    with_gradient(gkd_loss(student, teacher_z, torch.zeros(2, 4, dtype=torch.long), 0.3), student),
 )
 
 # %% role="check" name="gkd_loss.ends" points=1 hint="beta = 0 is KL(p || q), p the teacher; beta = 1 is KL(q || p)."
@@ -771,7 +761,7 @@ student, teacher_z = draw(rng, 2, 4, 5), draw(rng, 2, 4, 5).detach()
 labels = torch.zeros(2, 4, dtype=torch.long)
 check(
     "gkd_loss.ends",
-    [report(gkd_loss(student, teacher_z, labels, beta), student) for beta in (0, 1)],
+    [with_gradient(gkd_loss(student, teacher_z, labels, beta), student) for beta in (0, 1)],
 )
 
 # %% role="check" name="gkd_loss.masked" points=1 hint="Positions labelled -100 count neither in the sum nor in the number, and rows of different lengths share one mean."
@@ -780,7 +770,7 @@ student, teacher_z = draw(rng, 2, 5, 4), draw(rng, 2, 5, 4).detach()
 labels = torch.tensor([[-100, 2, 0, 1, -100], [-100, -100, 3, -100, -100]])
 check(
     "gkd_loss.masked",
-    [report(gkd_loss(student, teacher_z, labels, beta), student) for beta in (0, 0.5, 1)],
+    [with_gradient(gkd_loss(student, teacher_z, labels, beta), student) for beta in (0, 0.5, 1)],
 )
 
 # %% role="check" name="gkd_loss.garbage" points=1 hint="Anything may stand where nothing is scored, here not-a-number. Pick the scored positions first, logits[scored]."
@@ -788,7 +778,7 @@ rng = check.rng("gkd_loss.garbage")
 student, teacher_z = draw(rng, 2, 4, 5), draw(rng, 2, 4, 5).detach()
 labels = torch.tensor([[-100, 2, 0, 1], [-100, 3, -100, -100]])
 teacher_z[labels == -100] = np.nan
-check("gkd_loss.garbage", report(gkd_loss(student, teacher_z, labels, 0.5), student))
+check("gkd_loss.garbage", with_gradient(gkd_loss(student, teacher_z, labels, 0.5), student))
 
 # %% role="check" name="gkd_loss.constant" points=1 hint="The student's gradient is the loss's, the teacher's is 0: the teacher is a constant, detach it."
 rng = check.rng("gkd_loss.constant")
@@ -798,8 +788,12 @@ check(
     "gkd_loss.constant",
     [
         {
-            "student": report(gkd_loss(student, teacher_z, labels, beta), student)["gradient"],
-            "teacher": report(gkd_loss(student, teacher_z, labels, beta), teacher_z)["gradient"],
+            "student": with_gradient(gkd_loss(student, teacher_z, labels, beta), student)[
+                "gradient"
+            ],
+            "teacher": with_gradient(gkd_loss(student, teacher_z, labels, beta), teacher_z)[
+                "gradient"
+            ],
         }
         for beta in (0, 0.5, 1)
     ],
@@ -815,7 +809,7 @@ student, teacher_z = (
 labels = torch.tensor([[0, 1, -100, -100], [-100, 3, 4, 2]])
 check(
     "gkd_loss.secret",
-    [report(gkd_loss(student, teacher_z, labels, beta), student) for beta in (0.1, 0.9)],
+    [with_gradient(gkd_loss(student, teacher_z, labels, beta), student) for beta in (0.1, 0.9)],
 )
 
 

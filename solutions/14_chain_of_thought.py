@@ -37,9 +37,9 @@ import numpy as np
 import torch
 
 import tinykd
-from tinykd import HardLabels, SoftTargets, Trainer, cosine
+from tinykd import HardLabels, SoftTargets, Trainer, cosine, lm
 from tinykd.classroom import Checks
-from tinykd.lm import Config, SequenceBatches, Tokenizer, Transformer, reasoning
+from tinykd.lm import Config, SequenceBatches, Tokenizer, Transformer
 from tinykd.lm.problems import ALPHABET, arithmetic, right_chain
 from tinykd.metrics import mean_interval
 from tinykd.plots import COLORS
@@ -110,7 +110,7 @@ if folder is None:
         "no datasets/arithmetic/teacher.safetensors: open this notebook inside a clone of the course"
     )
 tokenizer = Tokenizer.characters(ALPHABET)
-teacher = tinykd.lm.load(folder / "arithmetic/teacher.safetensors")
+teacher = lm.load(folder / "arithmetic/teacher.safetensors")
 
 count, budget, tested, tries = {
     "smoke": (300, 15_000, 20, 4),
@@ -126,7 +126,7 @@ HOT = 1.5  # the temperature the teacher writes the transfer set at
 size = sum(weights.numel() for weights in teacher.parameters())
 print(f"teacher: {size:,} parameters; {count:,} problems to learn from, {tested} held out\n")
 three = [next(p for p in problems if p.steps == steps) for steps in (2, 4, 6)]
-drawn = reasoning.sample(teacher, tokenizer, three, 3, temperature=HOT, seed=5, **sampling)
+drawn = lm.sample(teacher, tokenizer, three, 3, temperature=HOT, seed=5, **sampling)
 for problem, texts in zip(three, drawn.texts, strict=True):
     print(f"{problem.question}   the answer is {problem.answer}; the teacher writes")
     for text in texts:
@@ -136,7 +136,7 @@ for problem, texts in zip(three, drawn.texts, strict=True):
 # ## Verify: where is the answer?
 #
 # A program has to find the answer in a text before it can compare. Nothing about this is deep, and half the published disagreements about reasoning scores come from it. Our
-# rules are in the spirit of GSM8K (8,500 word problems for school children; solutions end in `#### 42`), whose own script takes the first marker and never the last number of the text. The library's `reasoning.verify`, which scores all that follows, has a few rules more (for `x-5`, `\boxed{12}`, `.5`);
+# rules are in the spirit of GSM8K (8,500 word problems for school children; solutions end in `#### 42`), whose own script takes the first marker and never the last number of the text. The library's `lm.verify`, which scores all that follows, has a few rules more (for `x-5`, `\boxed{12}`, `.5`);
 # on this lesson's worked solutions the two agree:
 #
 # - if the text has a marker `####`, the answer is the first number after the **last** one. If nothing comes after it the solution was cut off: no answer, `None`;
@@ -245,7 +245,7 @@ def extract_answer(text):
 
 # %% role="mutant" of="extract_answer" name="extract_answer.library" loses="extract_answer.last, extract_answer.secret" hint="That is the library's reader. It has rules of its own (x-5 is a subtraction to it); this page's rules are the four above."
 def extract_answer(text):
-    answer = reasoning.extract_answer(text)
+    answer = lm.extract_answer(text)
     return None if answer is None else float(answer)
 
 
@@ -338,7 +338,7 @@ def extract_answer(text):
 # *better* than the teacher was when it wrote everything the student ever read.
 #
 # ### Exercise 2: rejection sampling
-# `reasoning.verify(text, answer)` is True where the solution `text` ends in `answer`.
+# `lm.verify(text, answer)` is True where the solution `text` ends in `answer`.
 #
 # <details><summary>Hint</summary>One loop over problems, one over the texts of a problem. Keep a text if it verifies, is not among those kept for this problem, and these are fewer than <code>cap</code>.</details>
 
@@ -354,14 +354,14 @@ def reject(samples, answers, cap):
     # BEGIN SOLUTION
     kept = []
     for number, (texts, answer) in enumerate(zip(samples, answers, strict=True)):
-        verified = [text for text in texts if reasoning.verify(text, answer)]
+        verified = [text for text in texts if lm.verify(text, answer)]
         distinct = list(dict.fromkeys(verified))  # a dict keeps the order, a set does not
         kept += [(number, text) for text in distinct[:cap]]
     return kept
     # END SOLUTION
 
 
-# %% role="check" name="reject.verified" points=1 hint="Kept are the texts for which reasoning.verify(text, answer) is True, in the order they come, as (number of the problem, text)."
+# %% role="check" name="reject.verified" points=1 hint="Kept are the texts for which lm.verify(text, answer) is True, in the order they come, as (number of the problem, text)."
 rng = check.rng("reject.verified")
 a, b, c = (int(n) for n in rng.integers(20, 50, size=3))
 samples = [
@@ -404,7 +404,7 @@ def reject(samples, answers, cap):
     return [
         (number, text)
         for number, (texts, answer) in enumerate(zip(samples, answers, strict=True))
-        for text in [t for t in texts if reasoning.verify(t, answer)][:cap]
+        for text in [t for t in texts if lm.verify(t, answer)][:cap]
     ]
 
 
@@ -414,7 +414,7 @@ def reject(samples, answers, cap):
     for number, (texts, answer) in enumerate(zip(samples, answers, strict=True)):
         own = 0
         for text in texts:
-            if reasoning.verify(text, answer) and text not in seen and own < cap:
+            if lm.verify(text, answer) and text not in seen and own < cap:
                 seen.add(text)
                 own += 1
                 kept.append((number, text))
@@ -427,7 +427,7 @@ def reject(samples, answers, cap):
         (number, text)
         for number, (texts, answer) in enumerate(zip(samples, answers, strict=True))
         for text in dict.fromkeys(texts[:cap])
-        if reasoning.verify(text, answer)
+        if lm.verify(text, answer)
     ]
 
 
@@ -435,7 +435,7 @@ def reject(samples, answers, cap):
 def reject(samples, answers, cap):
     kept = []
     for number, (texts, answer) in enumerate(zip(samples, answers, strict=True)):
-        kept += [(number, text) for text in dict.fromkeys(texts) if reasoning.verify(text, answer)]
+        kept += [(number, text) for text in dict.fromkeys(texts) if lm.verify(text, answer)]
     return kept[:cap]
 
 
@@ -443,7 +443,7 @@ def reject(samples, answers, cap):
 def reject(samples, answers, cap):
     kept = []
     for number, (texts, answer) in enumerate(zip(samples, answers, strict=True)):
-        kept += [(number, text) for text in dict.fromkeys(texts) if reasoning.verify(text, answer)]
+        kept += [(number, text) for text in dict.fromkeys(texts) if lm.verify(text, answer)]
     return kept
 
 
@@ -456,7 +456,7 @@ def reject(samples, answers, cap):
     ]
 
 
-# %% role="mutant" of="reject" name="reject.contains" loses="reject.verified, reject.cap, reject.secret" hint="You look for the answer anywhere in the text. 34+5=40 contains no 39, but 39+1=40 does, and ends in another answer: use reasoning.verify."
+# %% role="mutant" of="reject" name="reject.contains" loses="reject.verified, reject.cap, reject.secret" hint="You look for the answer anywhere in the text. 34+5=40 contains no 39, but 39+1=40 does, and ends in another answer: use lm.verify."
 def reject(samples, answers, cap):
     kept = []
     for number, (texts, answer) in enumerate(zip(samples, answers, strict=True)):
@@ -465,7 +465,7 @@ def reject(samples, answers, cap):
     return kept
 
 
-# %% role="mutant" of="reject" name="reject.endswith" loses="reject.verified, reject.secret" hint="You ask how the text ends. 134 ends in 34 and is another number, and a right solution may end in '34 days': use reasoning.verify."
+# %% role="mutant" of="reject" name="reject.endswith" loses="reject.verified, reject.secret" hint="You ask how the text ends. 134 ends in 34 and is another number, and a right solution may end in '34 days': use lm.verify."
 def reject(samples, answers, cap):
     kept = []
     for number, (texts, answer) in enumerate(zip(samples, answers, strict=True)):
@@ -474,7 +474,7 @@ def reject(samples, answers, cap):
     return kept
 
 
-# %% role="mutant" of="reject" name="reject.nothing" loses="reject.verified, reject.distinct, reject.cap, reject.secret" hint="Nothing is kept. Do you compare a number with a text? A float never equals '34': reasoning.verify(text, answer) takes two texts. Or is the condition turned round?"
+# %% role="mutant" of="reject" name="reject.nothing" loses="reject.verified, reject.distinct, reject.cap, reject.secret" hint="Nothing is kept. Do you compare a number with a text? A float never equals '34': lm.verify(text, answer) takes two texts. Or is the condition turned round?"
 def reject(samples, answers, cap):
     kept = []
     for number, (texts, answer) in enumerate(zip(samples, answers, strict=True)):
@@ -487,7 +487,7 @@ def reject(samples, answers, cap):
 def reject(samples, answers, cap):
     kept = []
     for number, (texts, answer) in enumerate(zip(samples, answers, strict=True)):
-        wrong = [text for text in texts if not reasoning.verify(text, answer)]
+        wrong = [text for text in texts if not lm.verify(text, answer)]
         kept += [(number, text) for text in list(dict.fromkeys(wrong))[:cap]]
     return kept
 
@@ -501,19 +501,19 @@ def reject(samples, answers, cap):
 def library_reject(samples, answers, cap):
     kept = []
     for number, (texts, answer) in enumerate(zip(samples, answers, strict=True)):
-        good = dict.fromkeys(text for text in texts if reasoning.verify(text, answer))
+        good = dict.fromkeys(text for text in texts if lm.verify(text, answer))
         kept += [(number, text) for text in list(good)[:cap]]
     return kept
 
 
 def library_reader(text):
-    answer = reasoning.extract_answer(text)
+    answer = lm.extract_answer(text)
     return None if answer is None else float(answer)
 
 
 keep = check.ready(reject, library_reject)
 reader = check.ready(extract_answer, library_reader)
-drawn = reasoning.sample(teacher, tokenizer, problems, 2, temperature=HOT, **sampling)
+drawn = lm.sample(teacher, tokenizer, problems, 2, temperature=HOT, **sampling)
 finished = [
     [text if done else "" for text, done in zip(*row, strict=True)]
     for row in zip(drawn.texts, drawn.finished, strict=True)
@@ -526,7 +526,7 @@ right = drawn.right
 share = [right[steps == s].mean() for s in range(1, 7)]
 print(f"{right.size:,} samples, {right.mean():.1%} verified, {len(transfer):,} kept")
 same = sum(reader(text) == library_reader(text) for texts in drawn.texts for text in texts)
-print(f"answers read alike by reasoning.verify and by extract_answer: {same:,}")
+print(f"answers read alike by lm.verify and by extract_answer: {same:,}")
 print(
     f"problems with at least one solution kept: {len({i for i, _ in transfer}):,} of {len(problems):,}"
 )
@@ -751,17 +751,15 @@ print(f"{size:,} parameters each")
 # %% role="show" name="by-steps"
 # As R1 was measured: temperature 0.6, top-p 0.95, several samples a problem.
 results = {
-    name: reasoning.sample(
-        model, tokenizer, held_out, tries, temperature=0.6, top_p=0.95, **sampling
-    )
+    name: lm.sample(model, tokenizer, held_out, tries, temperature=0.6, top_p=0.95, **sampling)
     for name, model in {**students, "teacher": teacher}.items()
 }
-results["teacher, hot"] = reasoning.sample(
+results["teacher, hot"] = lm.sample(
     teacher, tokenizer, held_out, tries, temperature=HOT, **sampling
 )
 print(f"{'':>14}   pass@1 (95% over problems)    cons@{tries}    tokens an answer")
 for name, one in results.items():
-    report = reasoning.evaluate_reasoning(one)
+    report = lm.evaluate_reasoning(one)
     (mean, low, high), cons = report["pass@1"], report[f"cons@{tries}"][0]
     print(
         f"{name:>14}   {mean:6.1%}  ({low:.1%} to {high:.1%})        {cons:6.1%}       {report['tokens'][0]:5.1f}"
@@ -809,7 +807,7 @@ plt.show()
 #
 # ## How good is it, if it may try k times?
 #
-# Two numbers go around beside pass@1, the share of single samples that are right. (The functions of exercises 4 and 5 are also in `tinykd.lm.reasoning`. To call them there earns the points and teaches nothing.)
+# Two numbers go around beside pass@1, the share of single samples that are right. (The functions of exercises 4 and 5 are also in `tinykd.lm`. To call them there earns the points and teaches nothing.)
 #
 # **pass@k**: at least one of $k$ samples is right. It measures what is *within reach*: with a verifier at hand, you would find it. The obvious way to measure it, draw $k$, look, repeat, is noisy. Better: draw $n > k$ samples once, count the $c$ right ones, and ask how
 # many of all possible groups of $k$ contain no right one. There are $\binom{n}{k}$ groups, $\binom{n-c}{k}$ of them without any right sample:
@@ -1041,8 +1039,8 @@ def cons_at_k(answers, truth):
 
 
 # %% role="show" name="curves"
-within_reach = check.ready(pass_at_k, reasoning.pass_at_k)
-vote = check.ready(cons_at_k, reasoning.cons_at_k)
+within_reach = check.ready(pass_at_k, lm.pass_at_k)
+vote = check.ready(cons_at_k, lm.cons_at_k)
 ks = [k for k in (1, 2, 4, 8, 16) if k <= tries]
 figure, (left, right) = plt.subplots(
     1, 2, figsize=(9, 3.4), sharex=True, sharey=True, layout="constrained"
@@ -1112,7 +1110,7 @@ methods = ["SmolLM2", "answers", "chains", "chains, half", "teacher"]
 def over_templates(values):
     """Mean, 95% interval; t has no width where nothing is right, so there it is Wilson's."""
     mean, half = mean_interval(values.tolist())
-    ends = (mean - half, mean + half) if values.any() else reasoning.wilson(0, len(values))
+    ends = (mean - half, mean + half) if values.any() else lm.wilson(0, len(values))
     return mean, max(0.0, ends[0]), min(1.0, ends[1])
 
 
@@ -1213,10 +1211,9 @@ B = torch.zeros_like(B, requires_grad=True)
 check("lora_linear.start", moves(lora_linear(x, W, A, B, 16.0), x, W, A, B))
 
 # %% role="hidden" name="lora_linear.secret" points=1 hint="Other sizes, ranks and alphas; gradients in x, A and B, none in W."
+rng = check.rng("lora_linear.secret")
 sizes = [((3, 8, 8, 1), 16.0), ((6, 5, 9, 4), 4.0), ((2, 9, 3, 5), 1.0)]
-sets = [
-    (matrices(check.rng(f"lora_linear.secret{n}"), *size), a) for n, (size, a) in enumerate(sizes)
-]
+sets = [(matrices(rng, *size), alpha) for size, alpha in sizes]
 check("lora_linear.secret", [moves(lora_linear(*each, alpha), *each) for each, alpha in sets])
 
 
@@ -1355,7 +1352,7 @@ exam_rules = {
 
 torch.manual_seed(0)
 llm, words = smollm2()
-before = reasoning.sample(llm, words, exam, **exam_rules)
+before = lm.sample(llm, words, exam, **exam_rules)
 add_lora(llm, rank=8, alpha=16.0)
 worked = SequenceBatches(
     [(words.encode(turn(p.question)), [*words.encode(p.solution), words.eos]) for p in lessons],
@@ -1368,7 +1365,7 @@ worked = SequenceBatches(
     clip=1.0,
     progress=False,
 ).fit(first(worked, *limits))
-after = reasoning.sample(llm, words, exam, **exam_rules)
+after = lm.sample(llm, words, exam, **exam_rules)
 trained = sum(weights.numel() for weights in llm.parameters() if weights.requires_grad)
 print(
     f"{record['step']} steps of 4 solutions in {record['seconds']:.0f} s, {trained:,} parameters trained"
@@ -1407,7 +1404,7 @@ for name, (_, cons, *_) in R1.items():
 
 figure, axes = plt.subplots(figsize=(7.5, 3.4), layout="constrained")
 for place, (aime, cons, *_) in enumerate(R1.values()):
-    low, high = (100 * end for end in reasoning.wilson(round(0.3 * cons), 30))
+    low, high = (100 * end for end in lm.wilson(round(0.3 * cons), 30))
     axes.plot([low, high], [place, place], color=COLORS[0], linewidth=2)
     axes.plot(cons, place, "D", color=COLORS[0], label="cons@64, 95% interval" if not place else "")
     axes.plot(aime, place, "o", color=COLORS[1], label="pass@1" if not place else "")

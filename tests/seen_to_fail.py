@@ -8,6 +8,7 @@ the bug run against the copy in a forked child; a bug whose tests pass is report
 
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -378,25 +379,105 @@ BUGS = [
       ".masked_fill(empty, -math.inf)"),
      "tail = (1 - log_p.gather(-1, ids).exp().sum(-1, keepdim=True)).log()",
      "lm_topk: a_tiny_tail"),
-    ("17 half precision no longer adds up", "lm/topk.py",
+    ("17 half precision no longer adds up", "lm/topk_teacher.py",
      "return TopK(ids, torch.log_softmax(log_p, -1), self.T), {}",
      "return TopK(ids, log_p, self.T), {}",
      "lm_topk: rows_are_those_of_the_live_teacher"),
-    ("23 top-k rows in the order of the cache", "lm/topk.py",
+    ("23 top-k rows in the order of the cache", "lm/topk_teacher.py",
      "for i in samples]\n    return",
      "for i in sorted(samples)]\n    return",
      "lm_topk: rows_are_those_of_the_live_teacher"),
-    ("23 top-k of another data set", "lm/topk.py",
+    ("23 top-k of another data set", "lm/topk_teacher.py",
      "if yours != self.stamp[what]:",
      "if what == 'teacher' and yours != self.stamp[what]:",
      "lm_topk: another_teacher_and_other_data"),
+]  # fmt: skip
+
+# The same for grading. Nothing is taken away here that keeps an attack from harming this machine.
+GRADING_BUGS = [
+    ("sandbox with the network", "classroom/sandbox.py",
+     '"--unshare-net", ',
+     "",
+     "submissions: escaping-network"),
+    ("sandbox with the lesson in it", "classroom/sandbox.py",
+     "    return [folder for folder in found if",
+     "    found[Path('/tmp')] = None\n    return [folder for folder in found if",
+     "submissions: reading-solution_on_disk"),
+    ("sandbox under one's own user id", "classroom/sandbox.py",
+     "os.setresuid(uid, uid, uid)",
+     "pass",
+     "submissions: escaping-namespaces"),
+    ("sandbox without a system call filter", "classroom/sandbox.py",
+     "    forbid_system_calls()\n    return",
+     "    return",
+     "submissions: escaping-namespaces"),
+    ("sandbox without a limit on a file", "classroom/sandbox.py",
+     '"FSIZE": 32 * MB, ',
+     "",
+     "submissions: filling-sparse_file"),
+    ("a submission of any size", "classroom/graft.py",
+     "if len(data) > MAX_BYTES:",
+     "if False:",
+     "submissions: file-100-megabytes"),
+    ("the student's markers for nbval", "classroom/graft.py",
+     'MARKER.sub("#", theirs[-1]["source"])',
+     'theirs[-1]["source"]',
+     "submissions: book-skip-markers-in-right"),
+    ("the first of two answers counts", "classroom/graft.py",
+     'theirs[-1]["source"])',
+     'theirs[0]["source"])',
+     "submissions: book-answer-twice"),
+    ("any cell with the id is an answer", "classroom/graft.py",
+     'cell.get("id") == identity and meta.get("role") in (None, "answer")',
+     'cell.get("id") == identity',
+     "submissions: book-ids-all-the-same"),
+    ("cells are known by their ids alone", "classroom/graft.py",
+     "(by_id or by_name)",
+     "by_id",
+     "submissions: book-saved-by-colab or book-id-changed"),
+    ("the last of two recorded values counts", "classroom/graft.py",
+     "json.loads(values[0]) if len(values) == 1",
+     "json.loads(values[-1]) if values",
+     "submissions: forging-publishes_a_second_value"),
+    ("visible and hidden checks in one kernel", "classroom/runs.py",
+     "others = [other for other in CHECKS if other != role]",
+     "others = []",
+     "submissions: smuggling-from_one_check"),
+    ("the seed in the kernel", "classroom/checks.py",
+     "    return {name: seed_of(",
+     "    return {'': seed} | {name: seed_of(",
+     "submissions: smuggling-seed"),
+    ("what a hidden check says is told", "classroom/grade.py",
+     "            check.why = why if same else WRONG",
+     "            check.why = verdicts['hidden', check.name]['why']",
+     "submissions: smuggling-hidden_source_in_words or smuggling-one_bit"),
+    ("the seconds of a hidden check are told", "classroom/grade.py",
+     "    if not check.hidden:\n        check.seconds",
+     "    if True:\n        check.seconds",
+     "submissions: smuggling-by_time"),
+    ("a cell's output without a bound", "classroom/plugin.py",
+     "if self.seen_bytes > self.most_bytes:",
+     "if False:",
+     "submissions: filling-output"),
+    ("values are compared exactly", "classroom/compare.py",
+     "RTOL, ATOL =",
+     "RTOL, ATOL = 0.0, 0.0\nONCE =",
+     "submissions: honest-numbers_rounded"),
+    ("markup of students in the page", "classroom/reports.py",
+     "autoescape=True",
+     "autoescape=False",
+     "submissions: odd_names"),
+    ("formulas in the table", "classroom/exports.py",
+     'return FORMULA.sub(r"\\1\\2\'", value)',
+     "return value",
+     "submissions: odd_names"),
 ]  # fmt: skip
 
 
 def patched(folder, file, right, wrong):
     """A copy of the package in which one string is replaced."""
     copy = folder / "tinykd"
-    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("classroom", "__pycache__"))
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
     source = (copy / file).read_text()
     if right not in source:
         raise SystemExit(f"{file} no longer has {right!r}: bring tests/seen_to_fail.py up to date")
@@ -422,6 +503,15 @@ def outcome(folder, tests, log):
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
+def sandbox():
+    """Whether there is one here; asked elsewhere, for here no tinykd may be imported yet."""
+    code = "import sys; from tinykd.classroom.sandbox import missing as m; sys.exit(m() or 0)"
+    done = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        print(f"the bugs of grading are left out: {done.stderr.strip()}")
+    return done.returncode == 0
+
+
 def main(wanted):
     import hypothesis.strategies  # noqa: F401
     import pytest  # noqa: F401
@@ -433,7 +523,8 @@ def main(wanted):
     weight = torch.zeros(1, requires_grad=True)
     torch.optim.SGD([weight], 0.1).step()  # imports half of torch
     survivors = []
-    bugs = [bug for bug in BUGS if wanted in bug[0]]
+    bugs = BUGS + (GRADING_BUGS if sandbox() else [])
+    bugs = [bug for bug in bugs if wanted in bug[0]]
     for name, file, right, wrong, tests in bugs:
         with tempfile.TemporaryDirectory() as folder:
             patched(Path(folder), file, right, wrong)

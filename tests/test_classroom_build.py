@@ -137,6 +137,11 @@ def test_missing_files_are_stale(course):
             "    return (\n",
             "cell 'energy.sum': not plain Python",
         ),
+        (
+            'rng("softmax.stable")',
+            'rng(f"{1}")',
+            'softmax.stable\': check.rng needs a plain "text"',
+        ),
         ('Checks("01_fixture")', 'Checks("02")', "a setup cell must hold check = Checks"),
     ],
 )

@@ -18,6 +18,7 @@ import termios
 import textwrap
 import threading
 import time
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -32,6 +33,7 @@ from tinykd.classroom.cli import app
 from tinykd.classroom.grade import Check, Grade
 from tinykd.classroom.graft import NotGradable
 from tinykd.classroom.kept import ClassError
+from tinykd.classroom.lesson import read_lesson
 from tinykd.classroom.submissions import find, fingerprint
 from tinykd.classroom.terminal import ending, table
 
@@ -181,6 +183,7 @@ def test_a_folder_that_cannot_be_read_is_somebody_s_problem(tmp_path):
 def test_names_of_learning_platforms(tmp_path):
     names = {
         "Ada Lovelace_12345_assignsubmission_file_/01_fake.ipynb": "Ada Lovelace",
+        "Grace Hopper_12347_assignsubmission_file/01_fake.ipynb": "Grace Hopper",  # Moodle 4.1
         "Bob_o_Hara_12346_assignsubmission_file_01_fake.ipynb": "Bob_o_Hara",
         "noethere_4711_99012_01_fake.ipynb": "noethere",
         "gausscf_LATE_4712_99013_01_fake-1.ipynb": "gausscf",
@@ -195,6 +198,37 @@ def test_names_of_learning_platforms(tmp_path):
         "noethere",
         "gausscf",
     }
+
+
+def test_what_was_handed_in_and_is_no_notebook_has_a_row(tmp_path):
+    names = ["noethere_4711_99012_01.docx", "Ada A_12_assignsubmission_file_x.html", "list.csv"]
+    names += ["gausscf_4712_99013_01_fake.ipynb", "gausscf_4712_99014_01_fake.html"]
+    names += ["noethere_4711_99015_text.html", "Ada A_12_assignsubmission_onlinetext.html"]
+    write(tmp_path, dict.fromkeys(names, "1"))
+    found, others = find(tmp_path, LESSON)
+    assert {one.student: one.problem for one in found} == {
+        "Ada A": "Ada A_12_assignsubmission_file_x.html is not a notebook (.ipynb)",
+        "gausscf": "",
+        "noethere": "noethere_4711_99012_01.docx is not a notebook (.ipynb)",
+    }
+    assert sorted(others) == sorted([names[2], *names[4:]])
+
+
+def test_copies_beside_a_notebook_are_remarked_upon(tmp_path):
+    write(tmp_path, dict.fromkeys(["a/01_fake.ipynb", "a/01_fake (1).ipynb", "a/02.ipynb"], "1"))
+    (one,), _ = find(tmp_path, LESSON)
+    assert one.path.name == "01_fake.ipynb"
+    assert one.remarks == ("also in the folder, and not graded: 01_fake (1).ipynb",)
+
+
+def test_namesakes_are_told_apart_by_their_numbers(tmp_path):
+    names = [f"Kim Min_7{n}_assignsubmission_file/x.ipynb" for n in (1, 2)]
+    names += [f"noethere_471_9{n}0_01.ipynb" for n in (1, 2)]  # one student's two files
+    write(tmp_path, dict.fromkeys(names, "1"))
+    found, _ = find(tmp_path, LESSON)
+    labels = ["Kim Min (71)", "Kim Min (72)"]
+    labels += [f"noethere (noethere_471_9{n}0_01.ipynb)" for n in (1, 2)]
+    assert sorted(one.student for one in found) == sorted(labels)
 
 
 def test_the_same_student_twice_is_shown_twice_and_overwrites_nothing(tmp_path):
@@ -369,10 +403,39 @@ def test_only_grades_one_again_and_keeps_the_others(course, lesson):
         "cleo.ipynb",
     ]
     assert rows().keys() == {"ada", "bob", "cleo", "dan"}
-    lesson.text = "another reference"
+    (course / "subs" / "empty").mkdir()
+    (course / "subs" / "e\u0301ric_41_assignsubmission_file").mkdir()  # as macOS spells it
+    run()
+    assert again(lesson, "--only", "\xc9RIC") == again(lesson, "--only", "41") == []
     assert again(lesson, "--only", "ada") == ["ada.ipynb"]
-    assert rows().keys() == {"ada"}, "the others' reports are of another reference"
-    assert "3 others of the class have no report that still holds" in run("--only", "ada").output
+    assert rows().keys() == {"ada", "bob", "cleo", "dan", "empty", "e\u0301ric"}, "nobody lacks"
+    for name in ("empty", "e\u0301ric_41_assignsubmission_file"):
+        (course / "subs" / name).rmdir()
+    lesson.text = "another reference"
+    assert again(lesson, "--only", "ada", "--cell-seconds", 31) == ["ada.ipynb"]
+    assert rows().keys() == {"ada", "bob", "cleo", "dan"}, "nobody asked for the others"
+    words = "3 others of the class were graded before the lesson, tinykd or an option changed"
+    assert words in run("--only", "ada", "--cell-seconds", 31).output
+    assert "3 students graded earlier, before the lesson" in Path("report/index.html").read_text()
+    assert len(again(lesson, "--cell-seconds", 31)) == 3
+    assert "graded earlier" not in Path("report/index.html").read_text()
+    words = "3 others of the class have no report under this seed"
+    assert words in run("--only", "ada", "--seed", 7).output
+    assert rows().keys() == {"ada"}
+
+
+def test_only_takes_both_entries_of_one_name(course, lesson):
+    write(course / "subs", {"ada/01_fake.ipynb": "2"})
+    again(lesson)
+    assert again(lesson, "--only", "Ada") == ["01_fake.ipynb", "ada.ipynb"]
+    assert again(lesson, "--only", "ada (ada.ipynb)") == ["ada.ipynb"]
+
+
+def test_the_folder_above_the_submissions(course, lesson):
+    write(course / "term", {"week 1/ada/x.ipynb": "4", "week 1/bob/x.ipynb": "1", "a.txt": ""})
+    words = "nothing to grade in term, but in term/week 1: is that the folder to give?"
+    assert words in " ".join(run(subs="term").output.split())
+    assert "is that the folder" not in run().output
 
 
 def test_who_has_gone_is_named_and_left_out(course, lesson):
@@ -564,7 +627,7 @@ def test_the_table_holds_in_a_terminal_whatever_a_student_wrote(course, lesson):
         (course / "subs" / f"{name}.ipynb").write_text("\x1b]0;owned\x07 and\nmore")
     done = run()
     assert not re.search(r"[\x00-\x09\x0b-\x1f\u202e]", done.output)
-    assert max(map(len, done.output.splitlines())) < 170
+    assert max(map(len, done.output.splitlines())) < 200
     assert table([]) == "nobody has been graded"
 
 
@@ -609,11 +672,19 @@ def snippets():
     return [textwrap.dedent(code) for code in re.findall(r"```python\n(.*?)```", text, re.S)]
 
 
+def test_the_table_of_lessons():
+    text = (ROOT / "docs" / "GRADING.md").read_text("utf-8")
+    for source in sorted((ROOT / "solutions").glob("[0-9]*.py")):
+        lesson = read_lesson(source)
+        hidden, points = len(lesson.all("hidden")), sum(one.points for one in lesson.checks)
+        counts = f"{len(lesson.checks) - hidden} and {hidden} | {points:g}"
+        assert f"| {lesson.name} | {len(lesson.all('answer'))} | {counts} |\n" in text
+
+
 def test_the_snippet_for_moodle(course, lesson):
-    folders = {
-        f"{n}_1{i}_assignsubmission_file_": n for i, n in enumerate(("Ada A", "Bob B", "Cy C"))
-    }
-    write(course / "moodle", {f"{name}/x.ipynb": str(i) for i, name in enumerate(folders)})
+    names = ["Ada A_10_assignsubmission_file_/x.ipynb", "Bob_B_11_assignsubmission_file/x.ipynb"]
+    names += ["Cy C_12_assignsubmission_file_x.ipynb"]
+    write(course / "moodle", {name: str(i) for i, name in enumerate(names)})
     write(course / "moodle", {"Dan D_13_assignsubmission_file_/x.ipynb": "{"})
     run(subs="moodle")
     head = "\ufeffIdentifier,Full name,Status,Grade,Maximum Grade\n"
@@ -623,6 +694,13 @@ def test_the_snippet_for_moodle(course, lesson):
     with Path("upload.csv").open(newline="", encoding="utf-8") as file:
         grades = {row["Identifier"]: row["Grade"] for row in csv.DictReader(file)}
     assert grades == {f"Participant 1{i}": grade for i, grade in enumerate(["0", "1", "2", "", ""])}
+    with zipfile.ZipFile("feedback.zip") as feedback:
+        assert len(feedback.namelist()) == 4
+        for name in feedback.namelist():  # as Moodle reads it, before and after 4.1
+            _, number, kind, plugin, rest = name.split("/")[0].split("_")
+            assert (kind, plugin, rest) == ("assignsubmission", "file", "")
+            who = {"10": "Ada A", "11": "Bob_B", "12": "Cy C", "13": "Dan D"}[number]
+            assert f"<bdi>{who}</bdi>" in feedback.read(name).decode()
 
 
 def test_the_snippet_for_canvas(course, lesson):

@@ -428,7 +428,7 @@ def test_any_text_at_all_gives_whole_files(text):
     for kept in (plain(text), plain_name(text)):
         assert not FORBIDDEN.search(kept)
     rows = list(csv.reader(io.StringIO(exports.class_csv([shown])[1:], newline="")))
-    assert [len(row) for row in rows] == [11, 11]
+    assert [len(row) for row in rows] == [12, 12]
     assert not [cell for cell in rows[1] if runs(cell)]
 
 
@@ -469,7 +469,7 @@ def test_class_csv_has_a_row_a_student_and_no_zero_by_accident(tmp_path):
     assert text.count(b"\r\n") == text.count(b"\n") == 4
     assert list(rows[0]) == [
         *("student", "status", "points", "most", "percent", "kd_loss", "entropy"),
-        *("reason", "remarks", "file", "graded_at"),
+        *("reason", "remarks", "file", "report", "graded_at"),
     ]
     assert [row["student"] for row in rows] == ["Ada", "bob", "zoe"]
     ada, bob, zoe = rows

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinykd.lm import Config, Tokenizer, Transformer, load
+from tinykd.lm import answers as A
 from tinykd.lm import reasoning as R
 from tinykd.lm.problems import ALPHABET, Problem, arithmetic, right_chain
 
@@ -52,24 +53,24 @@ from tinykd.lm.problems import ALPHABET, Problem, arithmetic, right_chain
     ],
 )
 def test_extract_answer(text, answer):
-    assert R.extract_answer(text) == answer
+    assert A.extract_answer(text) == answer
 
 
 @given(st.decimals(-(10**9), 10**9, places=3))
 def test_extract_answer_finds_any_number_in_any_spelling(number):
-    found = R.extract_answer(f"5-2=3 #### {number:,} km")
+    found = A.extract_answer(f"5-2=3 #### {number:,} km")
     assert found is not None
     assert Fraction(found) == Fraction(number)
-    assert found == R.extract_answer(f"#### {number}000")
+    assert found == A.extract_answer(f"#### {number}000")
 
 
 def test_verify():
-    assert R.verify("34+5=39", "39")
-    assert R.verify("#### 1,000.0 m", "so 1000\n#### 1000")
-    assert not R.verify("34+5=39", "9")
-    assert not R.verify("I do not know", "9")
+    assert A.verify("34+5=39", "39")
+    assert A.verify("#### 1,000.0 m", "so 1000\n#### 1000")
+    assert not A.verify("34+5=39", "9")
+    assert not A.verify("I do not know", "9")
     with pytest.raises(ValueError, match="holds no number"):
-        R.verify("1", "nothing")
+        A.verify("1", "nothing")
 
 
 def test_pass_at_k_is_the_share_of_all_subsets_with_a_right_one():
@@ -79,22 +80,22 @@ def test_pass_at_k_is_the_share_of_all_subsets_with_a_right_one():
             for k in range(1, n + 1):
                 subsets = [any(group) for group in itertools.combinations(right, k)]
                 expected = sum(subsets) / len(subsets)
-                assert R.pass_at_k(n, c, k) == pytest.approx(expected, abs=1e-12)
+                assert A.pass_at_k(n, c, k) == pytest.approx(expected, abs=1e-12)
 
 
 def test_pass_at_k_large_and_over_problems():
     n, c, k = 10_000, 3, 500
     exact = 1 - Fraction(math.comb(n - c, k), math.comb(n, k))
-    assert float(R.pass_at_k(n, c, k)) == pytest.approx(float(exact), rel=1e-12)
-    assert R.pass_at_k([5, 5, 4], [0, 5, 1], 2) == pytest.approx([0.0, 1.0, 0.5])
-    assert R.pass_at_k(4, np.arange(5), 4) == pytest.approx([0, 1, 1, 1, 1])
-    assert R.pass_at_k([], [], 2).shape == (0,)
+    assert float(A.pass_at_k(n, c, k)) == pytest.approx(float(exact), rel=1e-12)
+    assert A.pass_at_k([5, 5, 4], [0, 5, 1], 2) == pytest.approx([0.0, 1.0, 0.5])
+    assert A.pass_at_k(4, np.arange(5), 4) == pytest.approx([0, 1, 1, 1, 1])
+    assert A.pass_at_k([], [], 2).shape == (0,)
 
 
 @pytest.mark.parametrize(("n", "c", "k"), [(4, 5, 1), (4, -1, 1), (4, 1, 5), (4, 1, 0)])
 def test_pass_at_k_refuses(n, c, k):
     with pytest.raises(ValueError, match="n"):
-        R.pass_at_k(n, c, k)
+        A.pass_at_k(n, c, k)
 
 
 @pytest.mark.parametrize(
@@ -110,32 +111,32 @@ def test_pass_at_k_refuses(n, c, k):
     ],
 )
 def test_cons_at_k(answers, score):
-    assert R.cons_at_k(answers, "7") == score
+    assert A.cons_at_k(answers, "7") == score
 
 
 def test_cons_at_k_in_groups():
     answers = ["7", "8", "7", "8", "7", "8", "8"]
-    assert R.cons_at_k(answers, "7", 1) == pytest.approx(3 / 7)
-    assert R.cons_at_k(answers, "7", 3) == pytest.approx(0.5)  # 7 8 7, then 8 7 8; the last is left
-    assert R.cons_at_k(answers, "7", 2) == pytest.approx(0.5)
+    assert A.cons_at_k(answers, "7", 1) == pytest.approx(3 / 7)
+    assert A.cons_at_k(answers, "7", 3) == pytest.approx(0.5)  # 7 8 7, then 8 7 8; the last is left
+    assert A.cons_at_k(answers, "7", 2) == pytest.approx(0.5)
     for k in (0, 8):
         with pytest.raises(ValueError, match="answers"):
-            R.cons_at_k(answers, "7", k)
+            A.cons_at_k(answers, "7", k)
 
 
 def test_wilson():
-    assert R.wilson(50, 100) == pytest.approx((0.4038, 0.5962), abs=1e-4)
-    assert R.wilson(0, 10) == pytest.approx((0.0, 0.2775), abs=1e-4)
-    assert R.wilson(10, 10) == pytest.approx((0.7225, 1.0), abs=1e-4)
+    assert A.wilson(50, 100) == pytest.approx((0.4038, 0.5962), abs=1e-4)
+    assert A.wilson(0, 10) == pytest.approx((0.0, 0.2775), abs=1e-4)
+    assert A.wilson(10, 10) == pytest.approx((0.7225, 1.0), abs=1e-4)
     for right, n in ((3, 2), (-1, 2), (0, 0)):
         with pytest.raises(ValueError, match="right of"):
-            R.wilson(right, n)
+            A.wilson(right, n)
 
 
 @given(st.integers(1, 200).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_wilson_solves_its_quadratic(case):
     right, n = case
-    for end in R.wilson(right, n):
+    for end in A.wilson(right, n):
         assert 0 <= end <= 1
         assert (end - right / n) ** 2 <= 1.96**2 * end * (1 - end) / n + 1e-9
 
@@ -211,7 +212,7 @@ def test_evaluation(script):
     assert report["pass@1"][1] < 0.5 < report["pass@1"][2]
     one = R.evaluate_reasoning(R.sample(script("62$"), TOKENIZER, problems))
     assert set(one) == {"pass@1", "tokens"}
-    assert one["pass@1"] == pytest.approx((0.5, *R.wilson(1, 2)))
+    assert one["pass@1"] == pytest.approx((0.5, *A.wilson(1, 2)))
 
 
 def test_a_sample_that_was_cut_off_is_wrong_and_does_not_vote(script):

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from tinykd import SoftTargets, Trainer, forward_kl
 from tinykd.lm import Config, SequenceBatches, Transformer
-from tinykd.lm.topk import TopKTeacher, top_k, topk_kl
+from tinykd.lm.topk import top_k, topk_kl
+from tinykd.lm.topk_teacher import TopKTeacher
 
 
 def gradient(f, student):
@@ -205,7 +206,7 @@ def test_an_interrupted_write_leaves_no_half_cache(tmp_path, monkeypatch):
     kept = cache(tmp_path)
     before = json.loads(kept.files(kept.path)["stamp"].read_text())
     assert (before["k"], before["T"]) == (VOCABULARY, 2.0)
-    monkeypatch.setattr("tinykd.lm.topk.top_k", lambda *a: 1 / 0)
+    monkeypatch.setattr("tinykd.lm.topk_teacher.top_k", lambda *a: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         cache(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"TopKTeacher\.write"):

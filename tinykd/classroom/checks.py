@@ -15,6 +15,7 @@ from ..progress import wrapped
 from .compare import compare, normalise
 
 FOLDERS = ("checks", "lessons/checks", "../lessons/checks")
+GENERATOR = re.compile(r"check\.rng\(\"([\w.]+)\"\)")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -106,15 +107,42 @@ class Checks:
         )
 
 
+def with_gradient(value: Any, *inputs: Any) -> dict[str, Any]:
+    """What a check of a loss looks at: the loss and its gradient in `inputs`, 0 where it has none.
+
+    {"value": value, "gradient": one tensor, or a list where there are several inputs}. Of a value
+    with many elements it is the gradient of their sum with the weights 0.5 ... 1.5, which sees
+    elements that have changed places. Raises TypeError for what is no tensor: it has no gradient.
+    """
+    import torch
+
+    if value is None:  # compared with a number, it asks whether something was returned
+        return {"value": None, "gradient": None}
+    if not torch.is_tensor(value):
+        raise TypeError(
+            f"a {type(value).__name__} came back where one tensor is expected: .numpy(), .tolist() "
+            "and .item() lose the gradient, and `return a, b` is a tuple"
+        )
+    slopes: Any = [None] * len(inputs)
+    if value.requires_grad:
+        weights = torch.linspace(0.5, 1.5, value.numel(), dtype=value.dtype).view(value.shape)
+        weighted = (weights * value).sum() if value.dim() else value
+        slopes = torch.autograd.grad(weighted, inputs, allow_unused=True)
+    found = [
+        torch.zeros_like(x) if slope is None else slope
+        for x, slope in zip(inputs, slopes, strict=True)
+    ]
+    return {"value": value, "gradient": found[0] if len(found) == 1 else found}
+
+
 def seed_of(name: str, seed: str | int) -> int:
     """The seed of the generator `name` under the seed of a class."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode()).digest()[:8], "big")
 
 
 def seeds(source: str, seed: int) -> dict[str, int]:
-    """The seed of every generator that `source` asks for, f"{name}{digit}" included."""
-    names = re.findall(r"check\.rng\(f?\"([\w.]+)", source)
-    return {f"{name}{n}": seed_of(f"{name}{n}", seed) for name in names for n in ("", *range(10))}
+    """The seed of every generator that `source` asks for."""
+    return {name: seed_of(name, seed) for name in GENERATOR.findall(source)}
 
 
 def known_mistake(

@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 import traceback
+import unicodedata
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
@@ -20,7 +21,7 @@ from .lesson import LessonError
 from .overview import Report
 from .plain import plain_name
 from .reference import Reference, prepare
-from .submissions import Submission, find
+from .submissions import Submission, find, folder_below
 from .terminal import Progress
 
 LOOK = 0.2  # seconds between two looks at whether somebody wants to stop
@@ -135,18 +136,16 @@ def _found(submissions: Path, lesson: str, out: Path, say: Say) -> list[Submissi
             f"nothing to grade in {submissions}: looked for notebooks (NAME.ipynb) and for folders "
             f"with a notebook (NAME/{lesson}.ipynb)"
         )
+    if not any(one.path for one in found) and (deeper := folder_below(submissions, found, lesson)):
+        say(f"nothing to grade in {submissions}, but in {deeper}: is that the folder to give?")
     return found
 
 
 def _chosen(found: list[Submission], only: Sequence[str]) -> list[Submission]:
     chosen = []
     for name in only:
-        wanted = name.casefold().rstrip("/")
-        fits = [
-            one
-            for one in found
-            if wanted in (one.student.casefold(), one.slug.casefold(), one.entry.casefold())
-        ]
+        wanted = _folded(name.rstrip("/"))
+        fits = [one for one in found if wanted in map(_folded, one.names)]
         if not fits:
             names = [one.student for one in found]
             near = difflib.get_close_matches(name, names, n=5, cutoff=0.3) or names[:5]
@@ -155,9 +154,15 @@ def _chosen(found: list[Submission], only: Sequence[str]) -> list[Submission]:
     return chosen or found
 
 
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()  # macOS takes letters and accents apart
+
+
 def _known(folder: Folder, found: list[Submission], again: list[Submission]) -> dict[str, Report]:
-    """The reports of earlier runs that still hold, by slug."""
-    kept = {one.slug: folder.kept(one) for one in found if one not in again}
+    """The reports of earlier runs that still hold, by slug; beside those `again` asked for alone,
+    also such as a whole run would not keep: they are not in question now.
+    """
+    kept = {one.slug: folder.kept(one, stale=bool(again)) for one in found if one not in again}
     return {slug: report for slug, report in kept.items() if report}
 
 

@@ -110,7 +110,7 @@ def class_csv(reports: list[Report]) -> str:
     file = io.StringIO()
     table = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\r\n")
     head = ["student", "status", "points", "most", "percent", *exercises]
-    table.writerow([*map(_cell, head), "reason", "remarks", "file", "graded_at"])
+    table.writerow([*map(_cell, head), "reason", "remarks", "file", "report", "graded_at"])
     for report in reports:
         graded, most = report["status"] == "graded", report["most"]
         earned = {exercise["name"]: exercise["points"] for exercise in report["exercises"]}
@@ -118,7 +118,8 @@ def class_csv(reports: list[Report]) -> str:
         percent = 100 * report["points"] / most if graded and most else ""
         numbers = [points, most, percent, *(earned.get(name, "") for name in exercises)]
         about = [report["reason"], " / ".join(report["remarks"]), report["submission"]["file"]]
-        row = [report["student"], report["status"], *numbers, *about, report["graded_at"]]
+        page = f"students/{slug}/report.html" if (slug := report.get("slug")) else ""
+        row = [report["student"], report["status"], *numbers, *about, page, report["graded_at"]]
         table.writerow(map(_cell, row))
     return "\ufeff" + file.getvalue()
 

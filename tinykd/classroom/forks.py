@@ -25,7 +25,7 @@ from typing import Any, NoReturn
 from . import sandbox
 
 LOOK = 0.25  # seconds between two looks at a submission's memory
-PYTEST_MEMORY, PYTEST_FILE = 4 << 30, 64 << 20
+PYTEST_MEMORY, PYTEST_FILE = 1 << 30, 64 << 20
 
 
 def serve(path: str, modules: list[str]) -> None:
@@ -94,13 +94,15 @@ def _handle(connection: socket.socket) -> None:
 def _watch(connection: socket.socket, child: int, box: sandbox.Sandbox | None) -> None:
     """Until the child ends, the connection does, or the server's stdin; then kill what is left."""
     watched = [connection.fileno(), os.pidfd_open(child), sys.stdin.fileno()]
-    while not select.select(watched, [], [], LOOK)[0]:
-        if box and box.full():
-            break
-    if box:
-        box.kill()
-    with suppress(ProcessLookupError):
-        os.killpg(child, signal.SIGKILL)
+    try:
+        while not select.select(watched, [], [], LOOK)[0]:
+            if box and box.full():
+                break
+    finally:
+        if box:
+            box.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)
 
 
 def _pytest(request: dict[str, Any]) -> int:
@@ -108,6 +110,7 @@ def _pytest(request: dict[str, Any]) -> int:
 
     os.setsid()
     os.chdir(request["cwd"])
+    Path("/proc/self/oom_score_adj").write_text("1000")  # what it holds, a submission has sent
     resource.setrlimit(resource.RLIMIT_AS, (PYTEST_MEMORY, PYTEST_MEMORY))
     resource.setrlimit(resource.RLIMIT_FSIZE, (PYTEST_FILE, PYTEST_FILE))
     _output_to("pytest.log")
@@ -152,6 +155,7 @@ def _kernel(connection: dict[str, Any], ready: int) -> None:
     app.initialize(["--HistoryManager.enabled=False"])
     assert app.shell
     app.shell.system = app.shell.system_raw  # a sandbox has no terminals for `!command`
+    app.shell.ask_exit = lambda: None  # a forgotten exit() would end it some cells later
     os.write(ready, b"+")
     os.close(ready)
     app.start()

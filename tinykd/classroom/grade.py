@@ -1,18 +1,18 @@
 """Grade one notebook: graft, run, count points."""
 
-import re
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .graft import UNWRITTEN, NotGradable, graft, read_reference, read_submission
+from .explain import explain
+from .graft import NotGradable, graft, read_reference, read_submission
 from .kernels import Kernels
-from .lesson import CHECKS
+from .lesson import CHECKS, stub
 from .reference import Reference
-from .runs import run, write
+from .runs import verdicts_on
 
-WRONG = "wrong for other inputs"
+# What the stub raises that stands in for an answer which has ended its kernel.
+ENDED = 'RuntimeError("your {} ended the kernel")'
 
 
 @dataclass
@@ -83,11 +83,12 @@ def _grade(
     seconds: float,
 ) -> Grade:
     made, remarks = graft(read_submission(submission), expected)
-    with tempfile.TemporaryDirectory(prefix="tinykd-", ignore_cleanup_errors=True) as folder:
-        runs = write(made, Path(folder), seed)
-        args = [f"--tinykd-cell-seconds={cell_seconds}", *runs]
-        lines = run(args, Path(folder), kernels, seconds)
-    verdicts = {(line["run"], line["cell"]): line for line in lines if "cell" in line}
+    stubs = {
+        cell["metadata"]["name"]: stub(cell["metadata"]["name"], cell["source"], ENDED)
+        for cell in expected["cells"]
+        if cell["metadata"].get("role") == "answer"
+    }
+    verdicts = verdicts_on(made, stubs, kernels, seed, cell_seconds, seconds)
     for role in CHECKS:
         setup = verdicts.get((role, "setup"))
         if setup and not setup["passed"]:
@@ -101,30 +102,8 @@ def _grade(
         for cell in made["cells"]
         if cell["metadata"]["role"] in CHECKS
     ]
-    _explain(checks, verdicts)
+    explain(checks, verdicts)
     return Grade(made["metadata"]["tinykd"]["lesson"], checks, remarks)
-
-
-def _explain(checks: list[Check], verdicts: dict[tuple[str, str], dict[str, Any]]) -> None:
-    """Say what lost a check where an answer did not run; of a hidden check what the visible ones of
-    its exercise all say, if that is so, and no more.
-    """
-    for check in checks:
-        if check.hidden or not check.why.startswith("NameError"):
-            continue
-        for name in (check.exercise, *re.findall(r"name '(\w+)' is not defined", check.why)):
-            cell = verdicts.get(("check", name))
-            if cell and cell["why"]:
-                check.why = f"your cell {name} does not run: {cell['why']}"
-                check.hint = "First make that cell run; the rest may be right."
-                break
-    for check in checks:
-        if check.hidden and not check.passed:
-            mine = [one for one in checks if one.exercise == check.exercise and not one.hidden]
-            why = mine[0].why if len({one.why for one in mine}) == 1 else ""
-            same = why == UNWRITTEN or why.startswith(("your cell", "it took longer"))
-            check.why = why if same else WRONG
-            check.hint = mine[0].hint if why.startswith("your cell") else check.hint
 
 
 def _judged(meta: dict[str, Any], line: dict[str, Any] | None) -> Check:

@@ -1,5 +1,6 @@
 """Only the source of a submission's answer cells, put into the pristine reference."""
 
+import ast
 import copy
 import json
 import os
@@ -8,11 +9,13 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from .lesson import CHECKS, stub
+from .lesson import CHECKS, TODO, stub
 
 UNWRITTEN = "not written yet"  # why a check of a stub is lost
 MISSING = object()  # no value was recorded; None is one
 MAX_BYTES, MAX_OBJECTS = 20_000_000, 100_000
+DEFINED = re.compile(r"^(?:def|class)[ \t]+(\w+)", re.M)
+BOUND = re.compile(r"^(?:def|class)[ \t]+(\w+)|^(\w+)[ \t]*=(?!=)", re.M)
 MARKER = re.compile(r"^[ \t]*#[# \t]*(NBVAL_\w+|PYTEST_VALIDATE_IGNORE_OUTPUT)[ \t]*$", re.M)
 
 
@@ -44,8 +47,21 @@ def read_submission(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise NotGradable(f"{path} is not a notebook: {str(error)[:100]}") from None
+        words = f"{_broken(data, error)}; hand in a copy that JupyterLab opens"
+        raise NotGradable(f"{path} is not a notebook: {words}") from None
     return _structure(found, path)
+
+
+def _broken(data: bytes, error: Exception) -> str:
+    """Why `data` could not be read as JSON, and where, in words for a student."""
+    if isinstance(error, UnicodeDecodeError):
+        return "its text is not in UTF-8"
+    if not isinstance(error, json.JSONDecodeError):
+        return "it is nested too deep, or holds a number too long"
+    if merge := re.search(rb"^<<<<<<< ", data, re.M):
+        line = data.count(b"\n", 0, merge.start()) + 1
+        return f"a merge in git left its marks in it, the first in line {line}"
+    return f"it is damaged in line {error.lineno} (JSON: {error.msg})"
 
 
 def _structure(found: Any, path: Path) -> dict[str, Any]:
@@ -105,18 +121,23 @@ def graft(
     made, remarks, found = copy.deepcopy(reference), [], 0
     wanted = ("setup", "answer", *CHECKS)
     made["cells"] = [cell for cell in made["cells"] if cell["metadata"].get("role") in wanted]
+    used = _used(made["cells"])
     for cell in made["cells"]:
         if cell["metadata"]["role"] != "answer":
             continue
         name = cell["metadata"]["name"]
-        theirs = [c for c in submission["cells"] if _is_answer(c, cell["id"], name)]
+        theirs = _answers(submission["cells"], cell)
         if theirs:
             found += 1
-            cell["source"] = MARKER.sub("#", theirs[-1]["source"])
-            if len(theirs) > 1:
+            parts = _parts([one["source"] for one in theirs], cell["source"])
+            if len(theirs) > len(parts):
                 remarks.append(f"{name}: {len(theirs)} answer cells; the last one was graded")
-            elif theirs[-1].get("id") != cell["id"]:
-                remarks.append(f"{name}: the answer cell was known by its name, its id has changed")
+            elif len(theirs) > 1:
+                remarks.append(f"{name}: {len(theirs)} answer cells, graded as one")
+            cell["source"] = MARKER.sub("#", "\n\n".join(parts))
+            if shadowed := used & {one for pair in BOUND.findall(cell["source"]) for one in pair}:
+                names = ", ".join(sorted(shadowed))
+                remarks.append(f"{name}: your cell changes {names}, which later checks use")
         else:
             cell["source"] = stub(name, cell["source"])
             remarks.append(f"{name}: the answer cell is missing; graded as not written")
@@ -129,6 +150,49 @@ def graft(
         raise NotGradable(f"no answer cell of {mine} in it (its lesson: {str(lesson)[:60]!r})")
     made["metadata"] = {key: reference["metadata"][key] for key in ("kernelspec", "tinykd")}
     return made, remarks
+
+
+def _answers(cells: list[dict[str, Any]], answer: dict[str, Any]) -> list[dict[str, Any]]:
+    """The student's cells for `answer`. Where no mark has survived, or where the marked cell is as
+    it was, the last cell that defines its function.
+    """
+    name = answer["metadata"]["name"]
+    marked = [one for one in cells if _is_answer(one, answer["id"], name)]
+    names = set(DEFINED.findall(answer["source"]))
+    if not names or any(TODO.format(name) not in one["source"] for one in marked):
+        return marked
+    others = [one for one in cells if one.get("cell_type") == "code" and one not in marked]
+    return [one for one in others if names <= set(DEFINED.findall(one["source"]))][-1:] or marked
+
+
+def _parts(sources: list[str], reference: str) -> list[str]:
+    """What counts of several answer cells: JupyterLab marks both halves of a split one. Those that
+    define what `reference` does are attempts, of which the last counts; others are parts of it.
+    """
+    names = set(DEFINED.findall(reference))
+    attempts = [source for source in sources if names & set(DEFINED.findall(source))]
+    if not attempts:
+        return sources[-1:]
+    last = len(sources) - 1 - sources[::-1].index(attempts[-1])
+    return [source for i, source in enumerate(sources) if i == last or source not in attempts]
+
+
+def _used(cells: list[dict[str, Any]]) -> set[str]:
+    """Names that the lesson's setup cells make and its check cells use."""
+    made: set[str] = set()
+    used: set[str] = set()
+    for cell in cells:
+        role, tree = cell["metadata"]["role"], ast.parse(cell["source"])
+        if role == "setup":
+            for node in tree.body:
+                made |= {one.asname or one.name for one in getattr(node, "names", [])}
+                made |= {node.name} if isinstance(node, ast.FunctionDef | ast.ClassDef) else set()
+                made |= {
+                    one.id for one in getattr(node, "targets", []) if isinstance(one, ast.Name)
+                }
+        elif role in CHECKS:
+            used |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    return made & used
 
 
 def _is_answer(cell: dict[str, Any], identity: str, name: str) -> bool:

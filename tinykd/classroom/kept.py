@@ -53,7 +53,7 @@ def opened(out: Path, lesson: str, seed: int | None) -> Iterator[int]:
             raise ClassError(f"another tinykd grade is writing to {out}; let it finish") from None
     try:
         kept = _kept_seed(out, lesson)
-        yield next(one for one in (seed, kept, secrets.randbelow(2**32)) if one is not None)
+        yield next(one for one in (seed, kept, secrets.randbits(128)) if one is not None)
     finally:
         lock.release()
 
@@ -112,12 +112,16 @@ class Folder:
         parts = {"reference": self.reference.sha256, "environment": self.environment}
         return {"submission": fingerprint(one.path), **parts}
 
-    def kept(self, one: Submission) -> Report | None:
-        """The report of an earlier run, where a new one would be the same."""
+    def kept(self, one: Submission, stale: bool = False) -> Report | None:
+        """The report of an earlier run, where a new one would be the same; or, with `stale`, where
+        the submission and the seed are the same.
+        """
         try:
             report = json.loads((self.place(one) / "report.json").read_text("utf-8"))
-            key = self.key(one)
-            same = report["key"] == key and key["submission"] is not None
+            key, old = self.key(one), report["key"]
+            same = old["submission"] == key["submission"]
+            same = same and (one.path is not None or report["reason"] == plain(one.problem))
+            same = same and report["seed"] == self.reference.seed and (stale or old == key)
             same = same and report["schema"] == 1 and report["student"] == one.student
             return report if same and not report["reason"].startswith(INTERNAL) else None
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -142,7 +146,7 @@ class Folder:
             "points": grade.points if grade else 0.0,
             "most": self.reference.most,
             "exercises": _exercises(grade) if grade else [],
-            "remarks": grade.remarks if grade else [],
+            "remarks": [*one.remarks, *(grade.remarks if grade else [])],
             "seconds": round(seconds, 3),
             "key": key,
             "seed": self.reference.seed,
@@ -167,10 +171,16 @@ class Folder:
                     log.write(f"{report['graded_at']} {one.slug}\n{trace}\n")
         return report
 
+    def stale(self, report: Report) -> bool:
+        """Is it of another reference, or were versions, limits or the sandbox others?"""
+        key = report["key"]
+        return (key["reference"], key["environment"]) != (self.reference.sha256, self.environment)
+
     def close(self, reports: dict[str, Report]) -> None:
         """Write the table and the page of the class; `reports` by slug."""
+        about = self.about | {"stale": sum(map(self.stale, reports.values()))}
         with writing(self.out):
-            write_class(list(reports.values()), self.about, self.out, list(reports))
+            write_class(list(reports.values()), about, self.out, list(reports))
 
     def vanished(self, found: list[Submission]) -> list[str]:
         """Folders of students who are not among those `found`."""

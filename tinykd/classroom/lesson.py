@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .checks import GENERATOR
 from .compare import ATOL, RTOL
 
 CHECKS = ("check", "hidden")  # the roles that have points
@@ -56,11 +57,12 @@ class Lesson:
         return self.all(*CHECKS)
 
 
-def stub(name: str, source: str) -> str:
-    """`source` with every SOLUTION region replaced by a NotImplementedError that names `name`."""
-    return SOLUTION.sub(
-        lambda found: f'{found[1]}raise NotImplementedError("{name}: write your code here")', source
-    )
+TODO = 'NotImplementedError("{}: write your code here")'
+
+
+def stub(name: str, source: str, error: str = TODO) -> str:
+    """`source` with every SOLUTION region replaced by an `error` that names `name`."""
+    return SOLUTION.sub(lambda found: f"{found[1]}raise {error.format(name)}", source)
 
 
 def read_lesson(path: Path, exercises: tuple[int, int] = (3, 6), mutants: int = 4) -> Lesson:
@@ -104,6 +106,10 @@ def _cell_problems(lesson: Lesson) -> list[str]:
         if count > 1 or not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
             found.append(f"cell name {name!r}: used {count} times, or not letters, digits, . _ -")
     for cell in named:
+        if cell.role != "show" and cell.source.count("check.rng(") > len(
+            GENERATOR.findall(cell.source)
+        ):
+            found.append(f'{cell.line}: check.rng needs a plain "text": grading reads the names')
         if cell.role in CHECKS and not cell.points > 0:
             found.append(f"{cell.line}: a check needs points=1 or more")
         if cell.role in ("check", "hidden", "mutant") and not cell.hint:

@@ -19,12 +19,12 @@ def plain(text: str, most: int = MOST_TEXT) -> str:
     noncharacters go; runs of white space become one space.
     """
     words = ANSI.sub("", text[: 20 * most]).split()
-    return _cut("".join(_shown(" ".join(words), "")), most)
+    return cut("".join(_shown(" ".join(words), "")), most)
 
 
 def plain_name(text: str) -> str:
     """As `plain`, for names: what would go becomes U+FFFD, so that no name can pass for another."""
-    return _cut("".join(_shown(text[: 2 * MOST_NAME], "\ufffd")), MOST_NAME) or "\ufffd"
+    return cut("".join(_shown(text[: 2 * MOST_NAME], "\ufffd")), MOST_NAME) or "\ufffd"
 
 
 def _shown(text: str, instead: str) -> list[str]:
@@ -41,5 +41,6 @@ def _shown(text: str, instead: str) -> list[str]:
     return kept
 
 
-def _cut(text: str, most: int) -> str:
+def cut(text: str, most: int) -> str:
+    """At most `most` characters of `text`; an ellipsis says that there were more."""
     return text if len(text) <= most else text[: most - 1] + "…"

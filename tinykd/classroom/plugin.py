@@ -146,8 +146,10 @@ def pytest_runtest_setup(item: Any) -> Generator[None, Any, Any]:
 def pytest_runtest_makereport(item: Any, call: Any) -> Generator[None, Any, Any]:
     if call.when == "call" or call.excinfo:
         meta = item.cell.metadata
+        dead = hasattr(item.parent, "death")
         why = None if call.excinfo is None else _why(item, call.excinfo.value)
         line = {"run": item.path.stem, "cell": meta.get("name"), "passed": call.excinfo is None}
+        line |= {"dead": dead, "ended": not dead and hasattr(item.parent, "death")}
         line |= {"why": why, "mistake": getattr(item, "mistake", None)}
         _note(item, line | {"seconds": round(call.duration, 3)})
     return (yield)
@@ -175,7 +177,7 @@ def _words(item: Any, error: BaseException) -> str:
     if errors and errors[0].ename == "NotImplementedError":
         return UNWRITTEN
     if errors and errors[0].ename == "NameError":
-        words += " (only answer cells are graded: define what they use inside them)"
+        words += " in what is graded: your answer cells"
     return words
 
 

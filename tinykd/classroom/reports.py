@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..checkpoint import atomic
 from .exports import class_csv, gradescope, junit
+from .graft import UNWRITTEN
 from .overview import Report, checks_of, overview
 from .plain import plain, plain_name
 
@@ -29,8 +31,9 @@ def write_student(report: Report, folder: Path) -> None:
     """
     report = _cleaned(report)
     shown = _shown(report)
-    lost = {exercise["name"]: _by_hint(exercise) for exercise in shown["exercises"]}
-    values = {"report": shown, "lost": lost, "checks": checks_of(shown)}
+    lost = {exercise["name"]: _cards(exercise) for exercise in shown["exercises"]}
+    remarks = _remarks(shown, [name for name in lost if lost[name]])
+    values = {"report": shown, "lost": lost, "remarks": remarks, "checks": checks_of(shown)}
     _write(folder / "report.html", _page("student.html", **values))
     _write(folder / "junit.xml", junit(shown))
     _write(folder / "results.json", _json(gradescope(shown)))
@@ -74,12 +77,28 @@ def _shown(report: Report) -> Report:
     return kept | {"student": plain_name(report["student"])}
 
 
-def _by_hint(exercise: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """Lost checks under their hints: one mistake often loses several, and needs saying once."""
+def _cards(exercise: dict[str, Any]) -> dict[str, list[tuple[str, list[dict[str, Any]]]]]:
+    """Lost checks by hint, and in a row by reason: one mistake often loses several, and needs
+    saying once. What is not written yet needs no hints.
+    """
     found: dict[str, list[dict[str, Any]]] = {}
     for check in exercise["checks"]:
         if not check["passed"]:
-            found.setdefault(check["hint"], []).append(check)
+            hint = "" if check["why"] == UNWRITTEN else check["hint"]
+            found.setdefault(hint, []).append(check)
+    return {
+        hint: [(why, list(some)) for why, some in groupby(checks, lambda check: check["why"])]
+        for hint, checks in found.items()
+    }
+
+
+def _remarks(report: Report, exercises: list[str]) -> dict[str, list[str]]:
+    """Remarks by the one of `exercises` that they begin with; those of no such one under ""."""
+    found: dict[str, list[str]] = {name: [] for name in ("", *exercises)}
+    for remark in report["remarks"]:
+        name, _, words = remark.partition(": ")
+        known = bool(words) and name in exercises
+        found[name if known else ""].append(words if known else remark)
     return found
 
 

@@ -7,9 +7,11 @@ the system's folders and Python's, read-only, and a few small folders in memory.
 import ctypes
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,11 +22,13 @@ MB = 1 << 20
 WORK, SOCKETS = "/student", "/sockets"
 SIZES = {WORK: 32 * MB, "/tmp": 32 * MB, "/dev/shm": 32 * MB, SOCKETS: MB}
 MEMORY = 4096 * MB  # of one process, and of all of a submission's processes together
-FILES_EACH = 5_000
+FILES_EACH, SOCKETS_IN_ALL = 5_000, 1_000
 LIMITS = {"AS": MEMORY, "FSIZE": 32 * MB, "NOFILE": 256, "NPROC": 128, "CORE": 0}  # RLIMIT_*
+LIMITS |= {"MEMLOCK": 0}
+HELD = re.compile(r"^(?:RssAnon|RssShmem|VmPTE|VmSwap):\s+(\d+) kB", re.M)
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64")
 FILES = ("/etc/ld.so.cache", "/etc/localtime", "/etc/fonts", "/etc/alternatives")
-DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+DEVICES = ("/dev/null", "/dev/full", "/dev/random", "/dev/urandom")  # maps of zero are not counted
 GPU = ("/dev/nvidia*", "/dev/nvidia-caps", "/dev/dri")
 NAMESPACES = ("mnt", "pid", "net", "ipc", "uts")  # "user" before them where we are not root
 UIDS = range(60_000, 65_000)  # where we are root, every sandbox gets one of these
@@ -131,17 +135,20 @@ class Sandbox:
         self.root = f"/proc/{self.pid}/root"
 
     def full(self) -> bool:
-        """Do its processes together hold more than MEMORY, or a folder too many files?"""
+        """Do its processes together hold more than MEMORY, or too many files or sockets?"""
         folders = [os.statvfs(self.root + folder) for folder in SIZES]
         if any(one.f_files - one.f_ffree > FILES_EACH for one in folders):
             return True
-        total = 0
-        for status in Path(self.root, "proc").glob("[0-9]*/status"):
-            with suppress(OSError):  # it may have ended meanwhile
-                lines = status.read_text().splitlines()
-                held = [line.split()[1] for line in lines if line.startswith(("RssAnon", "RssShm"))]
-                total += 1024 * sum(map(int, held))
-        return total > MEMORY
+        processes, sockets = Path(self.root, "proc"), 0
+        with suppress(OSError, ValueError):
+            sockets = int((processes / "1/net/sockstat").read_text().split()[2])
+        held: Counter[str] = Counter()
+        for status in processes.glob("[0-9]*/task/[0-9]*/status"):  # a first thread may have ended
+            with suppress(OSError):  # and any other too
+                words = status.read_text(errors="replace")  # a process may give itself any name
+                process = status.parts[-4]
+                held[process] = max(held[process], sum(map(int, HELD.findall(words))))
+        return sockets > SOCKETS_IN_ALL or 1024 * held.total() > MEMORY
 
     def kill(self) -> None:
         """End every process in it."""

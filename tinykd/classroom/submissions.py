@@ -9,16 +9,21 @@ import os
 import re
 import stat
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from .graft import MAX_BYTES
 from .plain import plain_name
 
-# Moodle: the folder Ada Lovelace_12345_assignsubmission_file_, or a file ..._file_03.ipynb
-MOODLE = re.compile(r"(?P<name>.+?)_\d+_assignsubmission_(?P<kind>file|onlinetext)_.*", re.S)
+# Moodle: the folder Ada Lovelace_12345_assignsubmission_file (before 4.1 with a last underscore),
+# or a file ..._file_03.ipynb
+MOODLE = re.compile(
+    r"(?P<name>.+?)_(?P<number>\d+)_assignsubmission_(?P<kind>file|onlinetext)(_.*)?", re.S
+)
 # Canvas: lovelaceada_12345_67890_03.ipynb, or lovelaceada_LATE_12345_67890_03.ipynb
-CANVAS = re.compile(r"(?P<name>[^_]+)_(?:LATE_)?\d{3,}_\d{3,}_.+\.ipynb", re.S | re.I)
+CANVAS = re.compile(r"(?P<name>[^_]+)_(?:LATE_)?(?P<number>\d{3,})_\d{3,}_.+\.\w+", re.S)
+TYPED = re.compile(r"_assignsubmission_onlinetext|_text\.html$")  # what was typed into a web page
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,12 @@ class Submission:
     file: str  # where it lies there, or the entry again
     path: Path | None
     problem: str = ""
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """All that an instructor may call it by."""
+        return [self.student, self.slug, self.entry, *filter(None, _owner(Path(self.entry)))]
 
 
 def find(folder: Path, lesson: str) -> tuple[list[Submission], list[str]]:
@@ -41,24 +52,36 @@ def find(folder: Path, lesson: str) -> tuple[list[Submission], list[str]]:
     Raises OSError where `folder` cannot be listed.
     """
     entries = _entries(folder)
-    found, others = (
-        [],
-        [name for name in os.listdir(folder) if re.fullmatch(r"\.(?!_).*\.ipynb", name)],
-    )
-    names = Counter(_name(path) for path in entries if _is_entry(path))
-    taken: set[str] = set()
-    for path in entries:
-        if not _is_entry(path):
-            others.append(path.name)
-            continue
-        name = _name(path)
+    notebooks = {_owner(path) for path in entries if _is_book(path)}
+    kept = [path for path in entries if _is_entry(path, notebooks)]
+    others = [name for name in os.listdir(folder) if re.fullmatch(r"\.(?!_).*\.ipynb", name)]
+    others += [path.name for path in entries if path not in kept]
+    owners = [_owner(path) for path in kept]
+    namesakes, people = Counter(name for name, _ in owners), Counter(owners)
+    found, taken = [], set[str]()
+    for path, (name, number) in zip(kept, owners, strict=True):
         slug = _slug(name, path.name, taken)
         taken.add(slug.casefold())  # a disk may not tell Ada from ada
-        student = name if names[name] == 1 else f"{name} ({plain_name(path.name)})"
-        notebook, problem = _notebook(path, lesson)
+        student = name
+        if namesakes[name] > 1:
+            alone = number and people[name, number] == 1
+            student = f"{name} ({number if alone else plain_name(path.name)})"
+        notebook, problem, also = _notebook(path, lesson)
+        remarks = (f"also in the folder, and not graded: {_some(also)}",) if also else ()
         file = str((notebook or path).relative_to(folder))
-        found.append(Submission(student, slug, path.name, file, notebook, problem))
+        found.append(Submission(student, slug, path.name, file, notebook, problem, remarks))
     return found, others
+
+
+def folder_below(folder: Path, found: list[Submission], lesson: str) -> Path | None:
+    """A folder in `folder` that holds submissions: somebody gave the one above it."""
+    for one in found:
+        place = folder / one.entry
+        if place.is_dir() and not place.is_symlink():
+            with suppress(OSError):
+                if sum(bool(inner.path) for inner in find(place, lesson)[0]) > 1:
+                    return place
+    return None
 
 
 def fingerprint(path: Path | None) -> str | None:
@@ -83,17 +106,24 @@ def _is_book(path: Path) -> bool:
     return path.suffix.lower() == ".ipynb"
 
 
-def _is_entry(path: Path) -> bool:
-    """False for what no student meant as a notebook: a class list, an unpacked archive."""
-    form = MOODLE.fullmatch(path.name)
-    if form and form["kind"] == "onlinetext":  # Moodle's, beside the folder with the files
-        return False
-    return _is_book(path) or not stat.S_ISREG(path.lstat().st_mode)
-
-
-def _name(path: Path) -> str:
+def _owner(path: Path) -> tuple[str, str]:
+    """The student's name, and their number where a learning platform has given them one."""
     form = MOODLE.fullmatch(path.name) or CANVAS.fullmatch(path.name)
-    return plain_name(form["name"] if form else path.stem if _is_book(path) else path.name)
+    if form:
+        return plain_name(form["name"]), form["number"]
+    return plain_name(path.stem if _is_book(path) else path.name), ""
+
+
+def _is_entry(path: Path, notebooks: set[tuple[str, str]]) -> bool:
+    """False for what no student meant as a notebook: a class list, an unpacked archive. A file in a
+    platform's form is handed in, whatever it is, if its owner is not among those of `notebooks`.
+    """
+    if TYPED.search(path.name):
+        return False
+    if _is_book(path) or not stat.S_ISREG(path.lstat().st_mode):
+        return True
+    name, number = _owner(path)
+    return bool(number) and (name, number) not in notebooks
 
 
 def _slug(name: str, entry: str, taken: set[str]) -> str:
@@ -108,23 +138,25 @@ def _slug(name: str, entry: str, taken: set[str]) -> str:
     return slug
 
 
-def _notebook(path: Path, lesson: str) -> tuple[Path | None, str]:
-    """The one notebook of an entry, or why there is none."""
+def _notebook(path: Path, lesson: str) -> tuple[Path | None, str, list[str]]:
+    """The one notebook of an entry, or why there is none; and copies of it that lie beside it."""
     mode = path.lstat().st_mode
     if stat.S_ISLNK(mode):
-        return None, "it is a symbolic link; hand in the notebook itself"
+        return None, "it is a symbolic link; hand in the notebook itself", []
     if stat.S_ISDIR(mode) and not _is_book(path):
         try:
             return _inside(path, lesson)
         except OSError as error:
-            return None, f"its folder cannot be opened: {error.strerror}"
+            return None, f"its folder cannot be opened: {error.strerror}", []
     if not stat.S_ISREG(mode):
         kind = "a folder" if stat.S_ISDIR(mode) else "a pipe, a socket or a device"
-        return None, f"{plain_name(path.name)} is {kind}, not a notebook"
-    return path, ""
+        return None, f"{plain_name(path.name)} is {kind}, not a notebook", []
+    if not _is_book(path):
+        return None, f"{plain_name(path.name)} is not a notebook (.ipynb)", []
+    return path, "", []
 
 
-def _inside(folder: Path, lesson: str) -> tuple[Path | None, str]:
+def _inside(folder: Path, lesson: str) -> tuple[Path | None, str, list[str]]:
     entries = _entries(folder)
     books = [path for path in entries if _is_book(path)]
     if not books:
@@ -136,13 +168,16 @@ def _inside(folder: Path, lesson: str) -> tuple[Path | None, str]:
         books,
     ):
         if len(some) == 1:
-            return _notebook(some[0], lesson)
+            copies = [path for path in books if lesson in path.stem and path not in some]
+            chosen, problem, _ = _notebook(some[0], lesson)
+            return chosen, problem, [str(path.relative_to(folder)) for path in copies]
         if some:
             names = _some([str(path.relative_to(folder)) for path in some])
-            return None, f"it holds {len(some)} notebooks, and which one is meant? {names}"
+            return None, f"it holds {len(some)} notebooks, and which one is meant? {names}", []
     if not entries:
-        return None, "its folder is empty"
-    return None, f"no notebook (.ipynb) in its folder, only {_some([p.name for p in entries])}"
+        return None, "its folder is empty", []
+    names = _some([path.name for path in entries])
+    return None, f"no notebook (.ipynb) in its folder, only {names}", []
 
 
 def _some(names: list[str]) -> str:

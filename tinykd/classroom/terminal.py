@@ -8,8 +8,9 @@ from tqdm import tqdm
 
 from .kept import Outcome
 from .overview import Report
+from .plain import cut
 
-NAME, REASON = 32, 100  # characters of a line
+NAME, REASON = 32, 130  # characters of a line
 UNSAFE = """\
 --unsafe: every submission runs as you, without a sandbox. Its code can read, change and delete your
 files, read the solutions, and use the network. The reports say that there was no sandbox."""
@@ -52,7 +53,7 @@ class Progress:
 
 def _verdict(report: Report) -> str:
     if report["status"] != "graded":
-        return f"could not be graded: {report['reason'][:REASON]}"
+        return f"could not be graded: {cut(report['reason'], REASON)}"
     return f"{report['points']:g} of {report['most']:g} points, {report['seconds']:.1f} s"
 
 
@@ -64,7 +65,7 @@ def table(reports: list[Report]) -> str:
     width = min(NAME, max(len(report["student"]) for report in reports))
     most, lines = f"{reports[0]['most']:g}", []
     for report in reports:
-        points, words = "-", f"could not be graded: {report['reason'][:REASON]}"
+        points, words = "-", f"could not be graded: {cut(report['reason'], REASON)}"
         if report["status"] == "graded":
             points = f"{report['points']:g}"
             lost = {one["name"]: one["most"] - one["points"] for one in report["exercises"]}
@@ -84,14 +85,21 @@ def ending(outcome: Outcome) -> tuple[str, int]:
     lines = ["", table(mine), ""]
     if outcome.kept:
         lines.append(f"{outcome.kept} of these were graded before and have not changed")
+    if also := [one for one in outcome.chosen if one.remarks]:
+        lines += [f"{one.student[:NAME]}: {cut(one.remarks[0], REASON)}" for one in also]
     if gone := folder.vanished(outcome.found):
         names = ", ".join(gone)
         lines.append(f"no longer among the submissions, so left out of the tables: {names}")
     missing = len(outcome.found) - len(outcome.reports)
     if missing and len(outcome.chosen) < len(outcome.found):
         lines.append(
-            f"{missing} others of the class have no report that still holds: class.csv and "
-            "index.html leave them out. Were the options the same?"
+            f"{missing} others of the class have no report under this seed: class.csv and "
+            "index.html leave them out. Without --only they are graded"
+        )
+    if stale := sum(map(folder.stale, outcome.reports.values())):
+        lines.append(
+            f"{stale} others of the class were graded before the lesson, tinykd or an option "
+            "changed. Without --only they are graded again"
         )
     if outcome.trouble:
         lines.append(f"stopped: {outcome.trouble}\n{counted} graded; the same command goes on")

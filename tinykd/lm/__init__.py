@@ -1,5 +1,6 @@
 """Language models: a transformer from scratch, and all it takes to distil one into another."""
 
+from .answers import cons_at_k, extract_answer, pass_at_k, verify, wilson
 from .batches import SequenceBatches, shift_and_mask
 from .chunked import Chunked, Head, Headless, chunked
 from .generate import generate, nucleus
@@ -8,18 +9,10 @@ from .lora import add_lora, load_lora, merge_lora, save_lora, unmerge_lora
 from .matching import AttentionScores, HiddenStates
 from .onpolicy import MiniLLM, OnPolicy
 from .problems import Problem, arithmetic, load_word_problems
-from .reasoning import (
-    cons_at_k,
-    evaluate_reasoning,
-    extract_answer,
-    pass_at_k,
-    rejection_sample,
-    sample,
-    verify,
-    wilson,
-)
+from .reasoning import evaluate_reasoning, rejection_sample, sample
 from .tokenizer import Tokenizer
-from .topk import TopK, TopKTeacher, top_k, topk_kl
+from .topk import TopK, top_k, topk_kl
+from .topk_teacher import TopKTeacher
 from .transformer import Classifier, Transformer, keep_layers
 from .weights import load, load_gguf, load_safetensors, save, smollm2
 

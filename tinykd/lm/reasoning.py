@@ -1,114 +1,19 @@
-"""Reasoning: find the answer in a text, verify it, keep what is right, measure how often it is."""
+"""Reasoning: sample solutions, keep those that verify, measure how many do."""
 
 import math
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ..metrics import mean_interval
+from .answers import cons_at_k, extract_answer, truth_of, wilson
 from .generate import generate
 from .problems import Problem
 from .transformer import Transformer
-
-# A minus is a sign only where nothing stands before it that one could subtract from.
-NUMBER = re.compile(
-    r"(?:(?<![\w.)\]}])-)?\$?(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|(?<!\d)\.\d+)",
-    re.ASCII,
-)
-
-
-def extract_answer(text: str) -> str | None:
-    """The final answer of a worked solution, in one spelling: "1,200.50 dollars" gives "1200.5".
-
-    The first number after the last "####" (the marker of GSM8K: Cobbe et al. 2021, arXiv
-    2110.14168, whose own script takes the first one); without one, the first number in the last
-    \\boxed{...} (MATH: Hendrycks et al. 2021, arXiv 2103.03874); without either, the last number of
-    the text. None where there is no number: a marker with nothing behind it is an answer that was
-    not given, not a reason to take another number.
-    """
-    text = text.replace("\N{MINUS SIGN}", "-")
-    for marker in ("####", "\\boxed{"):
-        if marker in text:
-            found = NUMBER.search(text.rpartition(marker)[2])
-            break
-    else:
-        found = next(reversed(list(NUMBER.finditer(text))), None)
-    if found is None:
-        return None
-    whole, _, part = re.sub(r"[-,$]", "", found[0]).partition(".")
-    number = (whole.lstrip("0") or "0") + ("." + part).rstrip("0").rstrip(".")
-    return "-" + number if found[0].startswith("-") and number != "0" else number
-
-
-def verify(text: str, answer: str) -> bool:
-    """Does the solution `text` end in `answer`? Both are read by `extract_answer`, and exactly.
-
-    Raises ValueError if `answer` holds no number.
-    """
-    return extract_answer(text) == _truth(answer)
-
-
-def _truth(answer: str) -> str:
-    found = extract_answer(answer)
-    if found is None:
-        raise ValueError(f"the answer {answer!r} holds no number to compare with")
-    return found
-
-
-def pass_at_k(n: ArrayLike, c: ArrayLike, k: int) -> NDArray[np.float64]:
-    """Probability that at least one of k samples is right, unbiased, for each problem.
-
-    1 - C(n - c, k) / C(n, k), c of n samples right (Chen et al. 2021, arXiv 2107.03374, eq. 1), as
-    a product of k ratios, since the binomials themselves overflow. n, c: numbers or arrays that
-    broadcast. Raises ValueError unless 0 <= c <= n and 1 <= k <= n.
-    """
-    n, c = np.broadcast_arrays(np.asarray(n), np.asarray(c))
-    if (c < 0).any() or (c > n).any():
-        raise ValueError(f"c must be from 0 to n; got c={c.tolist()}, n={n.tolist()}")
-    if not 1 <= k <= n.min(initial=k):
-        raise ValueError(f"pass@{k} needs from 1 to n samples a problem, and n={n.tolist()}")
-    j = np.arange(k)
-    ratios = (n - c)[..., None] - j  # below 0 only after a 0, so clipping leaves the product right
-    return 1.0 - (ratios.clip(min=0) / (n[..., None] - j)).prod(-1)
-
-
-def cons_at_k(answers: Sequence[str | None], truth: str, k: int | None = None) -> float:
-    """Is the majority of k answers right (self-consistency: Wang et al. 2022, arXiv 2203.11171)?
-
-    answers: what `extract_answer` gave for each sample; None does not vote. A tie of m answers
-    counts 1/m if the right one is among them, as if a fair die chose; no votes at all count 0.
-    With k, the mean over the n // k groups of k consecutive answers; without, one group of all.
-    Raises ValueError for k outside 1 to n.
-    """
-    k = len(answers) if k is None else k
-    if not 1 <= k <= len(answers):
-        raise ValueError(f"cons@{k} needs from 1 to n answers, and there are {len(answers)}")
-    scores = []
-    for start in range(0, len(answers) - k + 1, k):
-        votes = Counter(answer for answer in answers[start : start + k] if answer is not None)
-        top = [answer for answer, count in votes.items() if count == max(votes.values())]
-        scores.append((truth in top) / len(top) if top else 0.0)
-    return sum(scores) / len(scores)
-
-
-def wilson(right: int, n: int, z: float = 1.96) -> tuple[float, float]:
-    """95% interval of a proportion, `right` of n independent problems (Wilson 1927).
-
-    Never outside [0, 1], and of a sensible width at 0 and at n, where p ± z sqrt(p (1-p) / n)
-    has none. For several samples a problem use an interval over problems: samples of one problem
-    are not independent. Raises ValueError unless 0 <= right <= n and n >= 1.
-    """
-    if not 0 <= right <= n or n < 1:
-        raise ValueError(f"{right} right of {n}: need 0 <= right <= n and n >= 1")
-    p, weight = right / n, z * z / n
-    middle = (p + weight / 2) / (1 + weight)
-    half = z * math.sqrt(p * (1 - p) / n + weight / (4 * n)) / (1 + weight)
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 @dataclass
@@ -134,7 +39,7 @@ class Samples:
     @property
     def truths(self) -> list[str]:
         """The right answer of each problem, spelled as `extract_answer` spells it."""
-        return [_truth(problem.answer) for problem in self.problems]
+        return [truth_of(problem.answer) for problem in self.problems]
 
     @property
     def right(self) -> NDArray[np.bool_]:

@@ -1,6 +1,6 @@
 # The process ends at once when the answer cell runs.
 #
-# earns: 0
+# earns: 56
 # says: your code ended the kernel
 
 # %% role="answer" name="centre"

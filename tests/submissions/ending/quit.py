@@ -1,6 +1,6 @@
-# quit() and exit() ask the kernel to shut down, which it does some cells later.
+# A forgotten quit() or exit() does nothing here: in Jupyter it ends the kernel, some cells later.
 #
-# earns: 0 to 63
+# earns: 63
 
 # %% role="answer" name="centre"
 def centre(x):

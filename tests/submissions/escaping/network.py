@@ -1,4 +1,5 @@
-# The network, by every door: loopback, names, the outside, the host's abstract sockets, IPv6, ping.
+# The network, by every door: loopback, names, the outside, interfaces, the host's abstract sockets,
+# IPv6, and families of sockets that know no namespaces.
 #
 # earns: 56
 # says: nothing
@@ -27,6 +28,12 @@ def doors():
         yield socket.gethostbyname("example.org")
     except OSError:
         pass
+    yield from (name for _, name in socket.if_nameindex() if name != "lo")
+    for family in ("AF_VSOCK", "AF_ALG", "AF_PACKET", "AF_TIPC", "AF_CAN", "AF_BLUETOOTH"):
+        try:
+            yield socket.socket(getattr(socket, family), socket.SOCK_DGRAM)
+        except (OSError, AttributeError):
+            pass
 
 
 OPEN = list(doors())

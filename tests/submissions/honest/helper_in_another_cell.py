@@ -2,7 +2,7 @@
 #
 # earns: 56
 # says: NameError: name 'mean_of' is not defined
-# says: only answer cells are graded: define what they use inside them
+# says: in what is graded: your answer cells
 
 # %%
 def mean_of(x):

@@ -1,0 +1,84 @@
+"""The kill matrix of every lesson, through the class grader: sandbox, kernels, nbval, reports.
+
+`tinykd build` proves the same in plain Python under its own seeds. Here a lesson's solution, the
+untouched student's notebook, and one notebook a known mistake are a class, handed in and graded
+under a seed that no lesson was written for.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tinykd.classroom import classes, sandbox
+from tinykd.classroom.lesson import read_lesson
+from tinykd.classroom.notebooks import dump, notebook
+
+LESSONS = sorted((Path(__file__).resolve().parents[1] / "solutions").glob("[0-9]*.py"))
+SEED = 271_828_183
+SOLVED, UNTOUCHED = "the-solution", "untouched"
+
+MISSING = sandbox.missing()
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        MISSING is not None and os.environ.get("CI") != "true", reason=f"no sandbox: {MISSING}"
+    ),
+]
+
+
+def handed_in(lesson, answers):
+    """The student's notebook with these answers, as text."""
+    made = notebook(lesson, solution=False)
+    for cell in made.cells:
+        if cell.metadata.get("role") == "answer":
+            cell.source = answers.get(cell.metadata.name, cell.source)
+    return dump(made)
+
+
+def class_of(lesson):
+    """File name -> notebook: the solution, the untouched lesson, each mutant."""
+    right = {cell.name: cell.source for cell in lesson.all("answer")}
+    books = {SOLVED: handed_in(lesson, right), UNTOUCHED: handed_in(lesson, {})}
+    for number, mutant in enumerate(lesson.all("mutant")):
+        books[f"mutant{number:03}"] = handed_in(lesson, right | {mutant.of: mutant.source})
+    return books
+
+
+@pytest.mark.parametrize("source", LESSONS, ids=lambda path: path.stem)
+def test_every_known_mistake_loses_exactly_its_points(source, tmp_path):
+    lesson = read_lesson(source)
+    (tmp_path / "class").mkdir()
+    for name, text in class_of(lesson).items():
+        (tmp_path / "class" / f"{name}.ipynb").write_text(text, encoding="utf-8")
+    how = classes.How(jobs=len(os.sched_getaffinity(0)), cell_seconds=60)
+    classes.grade_class(
+        tmp_path / "class", source, tmp_path / "out", how, SEED, say=lambda text: None
+    )
+    reports = {}
+    for path in (tmp_path / "out" / "students").glob("*/report.json"):
+        report = json.loads(path.read_text("utf-8"))
+        reports[report["student"]] = report
+
+    points = {check.name: check.points for check in lesson.checks}
+    deserved = {SOLVED: set(), UNTOUCHED: set(points)}
+    for number, mutant in enumerate(lesson.all("mutant")):
+        deserved[f"mutant{number:03}"] = set(mutant.loses)
+    assert set(reports) == set(deserved)
+    wrong = {}
+    for name, loses in deserved.items():
+        report = reports[name]
+        assert report["status"] == "graded", report["reason"]
+        checks = {c["name"]: c for one in report["exercises"] for c in one["checks"]}
+        assert set(checks) == set(points)
+        lost = {check for check, one in checks.items() if not one["passed"]}
+        earned = sum(points[check] for check in points if check not in loses)
+        if lost != loses or report["points"] != earned or not all(map(told, checks.values())):
+            wrong[name] = (sorted(lost), sorted(loses), report["points"], earned)
+    assert wrong == {}
+
+
+def told(check):
+    """Whether a lost check says what is wrong and gives a hint, and a passed one does not."""
+    return bool(check["why"]) == bool(check["hint"]) == (not check["passed"])
