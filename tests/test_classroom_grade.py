@@ -92,7 +92,6 @@ def test_prints_plots_warnings_and_meddling_cost_nothing(student, reference, han
     )
     _, text, result = hand_in(mine)
     assert result.points == 6, text
-    assert "softmax: the answer cell was known by its name, its id has changed" in text
 
 
 def test_partial_credit_with_the_hint_of_the_known_mistake(student, reference, hand_in):
@@ -116,20 +115,17 @@ def test_partial_credit_with_the_hint_of_the_known_mistake(student, reference, h
     assert result.points == 3
 
 
-def test_a_dead_kernel_is_noticed_and_loses_the_rest(student, reference, hand_in):
-    right = "".join(cell(json.loads(reference.read_text()), "softmax")["source"])
+def test_a_dead_kernel_is_noticed_and_loses_its_exercise(student, reference, hand_in):
+    solution = json.loads(reference.read_text())
+    right = "".join(cell(solution, "softmax")["source"])
+    cell(student, "energy")["source"] = cell(solution, "energy")["source"]
     dies = right.replace("    # BEGIN", "    if z.max() > 99: import os; os._exit(0)\n    # BEGIN")
     checks, *_ = hand_in(answer(student, "softmax", dies))
     assert checks["softmax.plain"].passed
     assert checks["softmax.stable"].why == "your code ended the kernel"
     assert checks["softmax.stable"].seconds < 3
-    assert (
-        checks["energy.gradient"].why == "your code ended the kernel (in the cell softmax.stable)"
-    )
-    assert {name for name, check in checks.items() if check.passed} == {
-        "softmax.plain",
-        "softmax.secret",  # hidden checks have a kernel of their own
-    }
+    lost = {name for name, check in checks.items() if not check.passed}
+    assert lost == {"softmax.stable"}, "softmax.secret has a kernel of its own, energy another turn"
 
 
 def test_an_endless_loop_ends_and_hidden_checks_tell_nothing(student, reference, hand_in):

@@ -215,6 +215,10 @@ def below_its_stub(book):
     )
 
 
+def takes_a_name(book):
+    cell(book, "centre")["source"] += ["\n\ncheck = centre(np.ones((2, 2)))"]
+
+
 def of_vs_code(book):
     """What VS Code writes: no ids in old versions, settings of its own, sources as one text."""
     for one in book["cells"]:
@@ -318,6 +322,7 @@ BOOKS = [
     ("ids-and-metadata-lost", ALL, [], without_ids_and_metadata),
     ("answer-split", ALL, ["centre: 2 answer cells, graded as one"], split),
     ("answer-rewritten", ALL, [], rewritten),
+    ("answer-takes-a-name", NOTHING, ["your cell changes check, which later"], takes_a_name),
     ("answer-below-its-stub", ALL, [], below_its_stub),
     ("metadata-odd", ALL, [], odd_metadata),
     ("cell-of-10000-lines", ALL, [], long_cell),
@@ -601,8 +606,8 @@ def hidden_numbers():
 @needs_sandbox
 def test_nothing_is_left_behind(graded, own_temporary):
     assert list(own_temporary.iterdir()) == []
-    left = [path for path in Path("/proc").glob("[0-9]*") if path.stat().st_uid in sandbox.UIDS]
-    assert left == []
+    running = [path for path in Path("/proc").glob("[0-9]*") if path.stat().st_uid in sandbox.UIDS]
+    assert [(path / "status").read_text() for path in running] == []
 
 
 # --- A thousand randomly damaged notebooks ---

@@ -14,6 +14,7 @@ MISSING = re.compile(r"NameError: name '(\w+)' is not defined")
 # Python stopped at these before there was a value that a hint could speak of.
 STOPPED = re.compile(r"(Name|Import|ModuleNotFound|UnboundLocal|Syntax|Indentation)Error\b")
 ENDED = re.compile(r"your code ended the kernel|more than [\d,]+ bytes of output")
+PLACE = re.compile(r" \(in the cell [\w.]+\)$")
 # What a hidden check is lost by too, where all the visible ones of its exercise are.
 COMMON = re.compile(rf"{UNWRITTEN}|your cell|it took longer|it is None|{ENDED.pattern}|\w+Error\b")
 
@@ -33,7 +34,7 @@ def explain(checks: "list[Check]", verdicts: Verdicts) -> None:
 
 
 def _visible(check: "Check", verdicts: Verdicts) -> None:
-    if ENDED.match(check.why):
+    if ENDED.match(check.why) or PLACE.search(check.why):
         check.hint = "It takes the rest of its exercise with it. Mend this first."
     elif STOPPED.match(check.why):
         check.hint = "An answer cell has to define or import what it uses."
@@ -51,7 +52,7 @@ def _visible(check: "Check", verdicts: Verdicts) -> None:
 
 def _hidden(check: "Check", others: "list[Check]") -> None:
     visible = [one for one in others if not one.hidden]
-    reasons = list(dict.fromkeys(one.why for one in visible))
+    reasons = list(dict.fromkeys(PLACE.sub("", one.why) for one in visible))
     kinds = {why.partition(":")[0] for why in reasons}
     check.why = WRONG
     if len(kinds) == 1 and COMMON.match(reasons[0]):

@@ -25,7 +25,7 @@ from typing import Any, NoReturn
 from . import sandbox
 
 LOOK = 0.25  # seconds between two looks at a submission's memory
-PYTEST_MEMORY, PYTEST_FILE = 1 << 30, 64 << 20
+PYTEST_MEMORY, PYTEST_FILE = 2 << 30, 64 << 20
 
 
 def serve(path: str, modules: list[str]) -> None:

@@ -173,7 +173,7 @@ def _words(item: Any, error: BaseException) -> str:
     if item.parent.timed_out:
         return f"it took longer than {item.config.option.nbval_cell_timeout:g} s"
     errors = [out for out in item.test_outputs or [] if out.output_type == "error"]
-    words = f"{errors[0].ename}: {errors[0].evalue}" if errors else str(error)
+    words = f"{errors[0].ename}: {errors[0].evalue}" if errors else str(error) or repr(error)
     if errors and errors[0].ename == "NotImplementedError":
         return UNWRITTEN
     if errors and errors[0].ename == "NameError":

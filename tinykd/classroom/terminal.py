@@ -10,7 +10,7 @@ from .kept import Outcome
 from .overview import Report
 from .plain import cut
 
-NAME, REASON = 32, 130  # characters of a line
+NAME, REASON = 32, 140  # characters of a line
 UNSAFE = """\
 --unsafe: every submission runs as you, without a sandbox. Its code can read, change and delete your
 files, read the solutions, and use the network. The reports say that there was no sandbox."""

@@ -1,6 +1,6 @@
 # Every open file and socket of the kernel is closed.
 #
-# earns: 0
+# earns: 56
 
 # %% role="answer" name="centre"
 import os

@@ -1,6 +1,6 @@
 # One long step inside C, the interpreter's lock held: no signal handler of Python's can run.
 #
-# earns: 0
+# earns: 56
 # says: it took longer than
 
 # %% role="answer" name="centre"

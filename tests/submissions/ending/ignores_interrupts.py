@@ -1,6 +1,6 @@
 # A loop that swallows every exception, with the signals that could end it ignored.
 #
-# earns: 0
+# earns: 56
 # says: it took longer than
 
 # %% role="answer" name="centre"

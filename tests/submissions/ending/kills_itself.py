@@ -1,6 +1,6 @@
 # Signal 9 to the kernel itself, by its number and by its group.
 #
-# earns: 0
+# earns: 56
 # says: your code ended the kernel
 
 # %% role="answer" name="centre"

@@ -1,7 +1,7 @@
 # The process ends in the second check: what was earned before it is kept, and the hidden checks have
 # a kernel of their own.
 #
-# earns: 37
+# earns: 61
 # says: your code ended the kernel
 
 # %% role="answer" name="centre"

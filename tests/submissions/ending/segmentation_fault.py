@@ -1,6 +1,6 @@
 # A null pointer is read.
 #
-# earns: 0
+# earns: 56
 # says: your code ended the kernel
 
 # %% role="answer" name="centre"

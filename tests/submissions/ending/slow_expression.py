@@ -1,6 +1,6 @@
 # A regular expression that backtracks for ever.
 #
-# earns: 0
+# earns: 56
 # says: it took longer than
 
 # %% role="answer" name="centre"

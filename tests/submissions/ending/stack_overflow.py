@@ -1,6 +1,6 @@
 # The recursion limit is lifted, and the stack of C overflows.
 #
-# earns: 0
+# earns: 56
 
 # %% role="answer" name="centre"
 import sys

@@ -1,6 +1,6 @@
 # The kernel is stopped, not dead: only time tells.
 #
-# earns: 0
+# earns: 56
 
 # %% role="answer" name="centre"
 import os

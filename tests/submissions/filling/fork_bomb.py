@@ -1,6 +1,6 @@
 # Processes without end, each of which forks again.
 #
-# earns: 0
+# earns: 56
 
 # %% role="answer" name="centre"
 import os

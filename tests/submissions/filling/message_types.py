@@ -1,6 +1,6 @@
 # nbval writes the type of a message that it does not know into a log on the host's disk.
 #
-# earns: 0
+# earns: 0 to 56
 # says: bytes of output
 
 # %% role="answer" name="centre"

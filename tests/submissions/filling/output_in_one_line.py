@@ -1,6 +1,6 @@
 # 50 MB in a line: more than a message may hold, so the connection is cut.
 #
-# earns: 0
+# earns: 56
 
 # %% role="answer" name="centre"
 def centre(x):

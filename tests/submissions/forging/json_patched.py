@@ -1,6 +1,6 @@
 # json, print, assert's exception, float and the modules themselves are replaced.
 #
-# earns: 0
+# earns: 0 to 56
 
 # %% role="answer" name="centre"
 import builtins

@@ -1,6 +1,6 @@
 # An array that says it is small and is not: its value is longer than a cell may put out.
 #
-# earns: 0
+# earns: 56
 # says: bytes of output
 
 # %% role="answer" name="centre"

@@ -1,0 +1,89 @@
+"""What a lost check is said to have lost by, and what checks of a loss look at."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from tinykd.classroom import with_gradient
+from tinykd.classroom.explain import WRONG, explain
+from tinykd.classroom.grade import Check
+
+HINT = "About mathematics."
+
+
+def lost(*whys, hidden=1, cells=None):
+    """(why, hint) of every check of an exercise whose visible ones are lost by `whys`."""
+    checks = [Check(f"loss.{i}", False, 1.0, not why, why, HINT) for i, why in enumerate(whys)]
+    checks += [Check(f"loss.hidden{i}", True, 1.0, False, "", HINT) for i in range(hidden)]
+    lines = {("check", name): {"why": why, "dead": False} for name, why in (cells or {}).items()}
+    explain(checks, lines)
+    return [(check.why, check.hint) for check in checks]
+
+
+def test_a_name_that_is_not_there():
+    words = "NameError: name '{}' is not defined in what is graded: your answer cells"
+    one, hidden = lost(words.format("math"))
+    assert one == hidden
+    assert one[0].startswith("NameError: name 'math'")
+    assert one[1] != HINT
+    found = lost(words.format("loss"), cells={"loss": None})
+    assert {why for why, _ in found} == {"your cell loss does not define loss"}
+    found = lost(words.format("loss"), cells={"loss": "SyntaxError: x"})
+    assert {why for why, _ in found} == {"your cell loss does not run: SyntaxError: x"}
+    found = lost(words.format("other"), cells={"loss": None, "other": "ValueError: y"})
+    assert {why for why, _ in found} == {"your cell other does not run: ValueError: y"}
+
+
+@pytest.mark.parametrize(
+    ("visible", "said"),
+    [
+        (["not written yet", "not written yet"], "not written yet"),
+        (["TypeError: a", "TypeError: a"], "TypeError: a"),
+        (["TypeError: a", "TypeError: b"], "TypeError, as in your notebook"),
+        (["it took longer than 3 s"], "it took longer than 3 s"),
+        (["your code ended the kernel", "your code ended the kernel (in the cell loss.0)"],
+         "your code ended the kernel"),
+        (["TypeError: a", "IndexError: b"], WRONG),
+        (["TypeError: a", ""], WRONG),
+        (["values differ: 0.5", "values differ: 0.5"], WRONG),
+        (["", ""], WRONG),
+    ],
+)  # fmt: skip
+def test_a_hidden_check_says_what_all_the_visible_ones_say(visible, said):
+    assert lost(*visible)[-1][0] == said
+
+
+def test_what_the_end_of_a_kernel_took_with_it():
+    words = "more than 5,000,000 bytes of output"
+    first, second, hidden = lost(words, f"{words} (in the cell loss.0)")
+    assert first[1] == second[1] == hidden[1] != HINT
+    assert lost("it took longer than 3 s (in the cell loss)")[0][1] != HINT
+
+
+def test_with_gradient_against_autograd():
+    x = torch.tensor(np.random.default_rng(0).normal(size=(4, 3)), requires_grad=True)
+    labels = torch.tensor([0, 2, 1, 1])
+    found = with_gradient(F.cross_entropy(x, labels), x)
+    right = (x.softmax(-1) - F.one_hot(labels, 3)) / 4
+    torch.testing.assert_close(found["gradient"], right.detach())
+    assert torch.equal(found["value"], F.cross_entropy(x, labels))
+
+
+def test_with_gradient_sees_elements_that_have_changed_places():
+    x = torch.arange(6.0).view(2, 3).requires_grad_()
+    there, back = (with_gradient(y, x)["gradient"] for y in (x * x, (x * x).flip(0)))
+    weights = torch.linspace(0.5, 1.5, 6).view(2, 3)
+    torch.testing.assert_close(there, 2 * x.detach() * weights)
+    torch.testing.assert_close(back, 2 * x.detach() * weights.flip(0))
+
+
+def test_with_gradient_of_what_has_none():
+    x, y = torch.ones(2, requires_grad=True), torch.ones(3, requires_grad=True)
+    found = with_gradient((x * 2).sum(), x, y)["gradient"]
+    assert [one.tolist() for one in found] == [[2, 2], [0, 0, 0]]
+    assert with_gradient(torch.ones(()), x)["gradient"].tolist() == [0, 0]
+    assert with_gradient(None, x) == {"value": None, "gradient": None}
+    for wrong in (1.0, np.ones(2), (x, x)):
+        with pytest.raises(TypeError, match="one tensor is expected"):
+            with_gradient(wrong, x)
