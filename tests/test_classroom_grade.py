@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from tinykd.classroom import build
 from tinykd.classroom.cli import app
 from tinykd.classroom.grade import grade, report
-from tinykd.classroom.graft import NotGradable, graft, read_submission
+from tinykd.classroom.graft import NotGradable, graft, read_reference, read_submission
 
 SOURCE = Path(__file__).parent / "fixtures" / "course" / "solutions" / "01_fixture.py"
 GOOD = """import warnings
@@ -249,10 +249,10 @@ def test_the_graft_takes_source_only(student, reference, tmp_path):
     mine = answer(student, "softmax", "#  NBVAL_RAISES_EXCEPTION\nx = 1\n  ## NBVAL_SKIP\n")
     cell(mine, "softmax")["metadata"]["tags"] = ["raises-exception"]
     (tmp_path / "mine.ipynb").write_text(json.dumps(mine))
-    made, remarks = graft(read_submission(tmp_path / "mine.ipynb"), read_submission(reference))
+    made, remarks = graft(read_submission(tmp_path / "mine.ipynb"), read_reference(reference))
     grafted = next(c for c in made["cells"] if c["metadata"]["name"] == "softmax")
     assert grafted["source"] == "#\nx = 1\n#\n"
     assert "tags" not in grafted["metadata"]
     assert [c["metadata"]["role"] for c in made["cells"]].count("show") == 0
     assert remarks == []
-    assert cell(read_submission(reference), "softmax.plain") in made["cells"]
+    assert cell(read_reference(reference), "softmax.plain") in made["cells"]

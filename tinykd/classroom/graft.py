@@ -98,6 +98,7 @@ def read_reference(path: Path) -> dict[str, Any]:
             raise NotGradable(f"reference {path}: {meta['name']} has no value; build it again")
     if not any(cell["metadata"].get("role") == "answer" for cell in reference["cells"]):
         raise NotGradable(f"reference {path} has no answer cells: it is no lesson of this course")
+    reference["metadata"]["tinykd"]["used"] = names_used(reference["cells"])
     return reference
 
 
@@ -121,7 +122,7 @@ def graft(
     made, remarks, found = copy.deepcopy(reference), [], 0
     wanted = ("setup", "answer", *CHECKS)
     made["cells"] = [cell for cell in made["cells"] if cell["metadata"].get("role") in wanted]
-    used = _used(made["cells"])
+    used = set(reference["metadata"]["tinykd"]["used"])
     for cell in made["cells"]:
         if cell["metadata"]["role"] != "answer":
             continue
@@ -177,22 +178,26 @@ def _parts(sources: list[str], reference: str) -> list[str]:
     return [source for i, source in enumerate(sources) if i == last or source not in attempts]
 
 
-def _used(cells: list[dict[str, Any]]) -> set[str]:
-    """Names that the lesson's setup cells make and its check cells use."""
+def names_used(cells: list[dict[str, Any]]) -> list[str]:
+    """Names that a lesson's setup cells make and its check cells use.
+
+    Not for threads: parsing in two at once fails now and then in Python 3.11.
+    """
     made: set[str] = set()
     used: set[str] = set()
     for cell in cells:
-        role, tree = cell["metadata"]["role"], ast.parse(cell["source"])
+        role = cell["metadata"].get("role")
         if role == "setup":
-            for node in tree.body:
+            for node in ast.parse(cell["source"]).body:
                 made |= {one.asname or one.name for one in getattr(node, "names", [])}
                 made |= {node.name} if isinstance(node, ast.FunctionDef | ast.ClassDef) else set()
                 made |= {
                     one.id for one in getattr(node, "targets", []) if isinstance(one, ast.Name)
                 }
         elif role in CHECKS:
-            used |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    return made & used
+            nodes = ast.walk(ast.parse(cell["source"]))
+            used |= {node.id for node in nodes if isinstance(node, ast.Name)}
+    return sorted(made & used)
 
 
 def _is_answer(cell: dict[str, Any], identity: str, name: str) -> bool:

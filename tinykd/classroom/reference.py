@@ -10,6 +10,7 @@ from typing import Any
 from nbformat import v4
 
 from .build import expected_values
+from .graft import names_used
 from .lesson import LessonError, read_lesson
 from .notebooks import notebook
 from .prove import prove
@@ -55,6 +56,7 @@ def prepare(source: Path, seed: int) -> Reference:
         raise LessonError("\n".join(f"{source.name}: {problem}" for problem in proof.problems))
     made = notebook(lesson, solution=True)
     made.metadata["tinykd"]["mutants"] = expected_values(proof)[1]
+    made.metadata["tinykd"]["used"] = names_used(made.cells)
     for cell in made.cells:
         name = cell.metadata.get("name")
         if name in proof.reference:

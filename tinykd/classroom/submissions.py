@@ -18,9 +18,7 @@ from .plain import plain_name
 
 # Moodle: the folder Ada Lovelace_12345_assignsubmission_file (before 4.1 with a last underscore),
 # or a file ..._file_03.ipynb
-MOODLE = re.compile(
-    r"(?P<name>.+?)_(?P<number>\d+)_assignsubmission_(?P<kind>file|onlinetext)(_.*)?", re.S
-)
+MOODLE = re.compile(r"(?P<name>.+?)_(?P<number>\d+)_assignsubmission_file(_.*)?", re.S)
 # Canvas: lovelaceada_12345_67890_03.ipynb, or lovelaceada_LATE_12345_67890_03.ipynb
 CANVAS = re.compile(r"(?P<name>[^_]+)_(?:LATE_)?(?P<number>\d{3,})_\d{3,}_.+\.\w+", re.S)
 TYPED = re.compile(r"_assignsubmission_onlinetext|_text\.html$")  # what was typed into a web page
@@ -53,9 +51,13 @@ def find(folder: Path, lesson: str) -> tuple[list[Submission], list[str]]:
     """
     entries = _entries(folder)
     notebooks = {_owner(path) for path in entries if _is_book(path)}
-    kept = [path for path in entries if _is_entry(path, notebooks)]
     others = [name for name in os.listdir(folder) if re.fullmatch(r"\.(?!_).*\.ipynb", name)]
-    others += [path.name for path in entries if path not in kept]
+    kept = []
+    for path in entries:
+        if _is_entry(path, notebooks):
+            kept.append(path)
+        else:
+            others.append(path.name)
     owners = [_owner(path) for path in kept]
     namesakes, people = Counter(name for name, _ in owners), Counter(owners)
     found, taken = [], set[str]()
