@@ -23,8 +23,8 @@ WORK, SOCKETS = "/student", "/sockets"
 SIZES = {WORK: 32 * MB, "/tmp": 32 * MB, "/dev/shm": 32 * MB, SOCKETS: MB}
 MEMORY = 4096 * MB  # of one process, and of all of a submission's processes together
 FILES_EACH, SOCKETS_IN_ALL = 5_000, 1_000
-LIMITS = {"AS": MEMORY, "FSIZE": 32 * MB, "NOFILE": 256, "NPROC": 128, "CORE": 0}  # RLIMIT_*
-LIMITS |= {"MEMLOCK": 0}
+# RLIMIT_*
+LIMITS = {"AS": MEMORY, "FSIZE": 32 * MB, "NOFILE": 256, "NPROC": 128, "CORE": 0, "MEMLOCK": 0}
 HELD = re.compile(r"^(?:RssAnon|RssShmem|VmPTE|VmSwap):\s+(\d+) kB", re.M)
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64")
 FILES = ("/etc/ld.so.cache", "/etc/localtime", "/etc/fonts", "/etc/alternatives")
