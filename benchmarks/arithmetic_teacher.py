@@ -23,9 +23,9 @@ import numpy as np
 import torch
 
 from tinykd import HardLabels, SoftTargets, Trainer, cosine
-from tinykd.checkpoint import atomic
+from tinykd.files import atomic
 from tinykd.lm import Config, SequenceBatches, Tokenizer, Transformer, load, reasoning, save
-from tinykd.lm.problems import ALPHABET, Problem, arithmetic
+from tinykd.lm.reasoning.problems import ALPHABET, Problem, arithmetic
 
 ROOT = Path(__file__).resolve().parents[1] / "datasets"
 TEACHER, RESULTS = ROOT / "arithmetic" / "teacher.safetensors", ROOT / "results" / "arithmetic.json"

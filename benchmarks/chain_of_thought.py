@@ -29,7 +29,7 @@ import torch
 
 import tinykd
 from tinykd import HardLabels, Trainer
-from tinykd.checkpoint import atomic
+from tinykd.files import atomic
 from tinykd.lm import (
     SequenceBatches,
     Transformer,
@@ -41,7 +41,7 @@ from tinykd.lm import (
     save_lora,
     smollm2,
 )
-from tinykd.lm.problems import Problem, load_word_problems
+from tinykd.lm.reasoning.problems import Problem, load_word_problems
 from tinykd.lm.reasoning import evaluate_reasoning, rejection_sample, sample
 
 RESULTS = Path(__file__).resolve().parents[1] / "datasets" / "results"

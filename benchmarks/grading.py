@@ -39,16 +39,16 @@ from typing import Any
 
 from nbformat import v4
 
-from tinykd.classroom.graft import recorded
-from tinykd.classroom.lesson import CHECKS, Lesson, read_lesson, stub
-from tinykd.classroom.notebooks import KERNELSPEC, dump, notebook
-from tinykd.classroom.reference import prepare
+from tinykd.classroom.author.lesson import Lesson, read_lesson
+from tinykd.classroom.author.notebooks import KERNELSPEC, dump, make_notebook
+from tinykd.classroom.child_environment import ONE_THREAD
+from tinykd.classroom.grading.reference import make_reference
+from tinykd.classroom.notebook_format import CHECK_ROLES, recorded_value, stub
 
 SOURCE = Path(__file__).resolve().parents[1] / "solutions" / "01_temperature.py"
 SEED = 0  # of the checks' inputs: what `Checks` has outside of `tinykd grade`
 CELL_SECONDS = 30
 NAMES = ("tinykd", "nbgrader", "otter")
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 ABOUT = """\
 import platform, torch
@@ -111,7 +111,7 @@ def answers_of(lesson: Lesson, count: int) -> dict[str, Answers]:
 def make_tinykd(folder: Path, lesson: Lesson, students: dict[str, Answers]) -> None:
     """The lesson's notebooks as students hand them in, prose and training cells included."""
     for student, answers in students.items():
-        made = notebook(lesson, solution=False)
+        made = make_notebook(lesson, solution=False)
         for cell in made.cells:
             if cell.metadata.get("role") == "answer":
                 cell.source = answers[cell.metadata.name]
@@ -131,15 +131,15 @@ def make_nbgrader(folder: Path, reference: Any, students: dict[str, Answers]) ->
 def _nbgrader_cells(reference: Any, answers: Answers) -> list[Any]:
     """The teacher's, or, where there are `answers`, a student's."""
     made = []
-    for cell in _cells(reference, "setup", "answer", *CHECKS):
+    for cell in _cells(reference, "setup", "answer", *CHECK_ROLES):
         meta, answer = cell["metadata"], cell["metadata"]["role"] == "answer"
         source = answers.get(meta["name"], cell["source"])
         if meta["role"] == "hidden":
             source = f"### BEGIN HIDDEN TESTS\n{source}\n### END HIDDEN TESTS"
             source = "" if answers else source
         about = {"schema_version": 3, "grade_id": cell["id"], "task": False, "solution": answer}
-        about |= {"locked": not answer, "grade": meta["role"] in CHECKS}
-        about |= {"points": meta["points"]} if meta["role"] in CHECKS else {}
+        about |= {"locked": not answer, "grade": meta["role"] in CHECK_ROLES}
+        about |= {"points": meta["points"]} if meta["role"] in CHECK_ROLES else {}
         made.append(v4.new_code_cell(source, id=cell["id"], metadata={"nbgrader": about}))
     return made
 
@@ -147,7 +147,7 @@ def _nbgrader_cells(reference: Any, answers: Answers) -> list[Any]:
 def make_otter(folder: Path, reference: Any, students: dict[str, Answers]) -> None:
     """Notebooks of setup and answers, a test file a check, the expected values beside them."""
     _write(folder / "checks" / f"{SOURCE.stem}.json", expected(reference))
-    for cell in _cells(reference, *CHECKS):
+    for cell in _cells(reference, *CHECK_ROLES):
         meta = cell["metadata"]
         about = {"name": cell["id"], "points": meta["points"], "source": cell["source"]}
         text = OTTER_TEST.format(**about, hidden=meta["role"] == "hidden")
@@ -163,10 +163,10 @@ def make_otter(folder: Path, reference: Any, students: dict[str, Answers]) -> No
 def expected(reference: Any) -> str:
     """The lesson's checks file, with the hidden checks as well: the peers compare in the kernel."""
     checks = {}
-    for cell in _cells(reference, *CHECKS):
+    for cell in _cells(reference, *CHECK_ROLES):
         meta = cell["metadata"]
         kept = {key: meta[key] for key in ("points", "hint", "rtol", "atol")}
-        checks[meta["name"]] = kept | {"value": recorded(cell["outputs"], meta["name"])}
+        checks[meta["name"]] = kept | {"value": recorded_value(cell["outputs"], meta["name"])}
     mutants = json.loads(reference["metadata"]["tinykd"]["mutants"])
     return json.dumps({"checks": checks, "hidden": [], "mutants": mutants})
 
@@ -188,7 +188,7 @@ class Graders:
     """The class of `count` students in `folder`, made for all three; `peers` is their Python."""
 
     def __init__(self, folder: Path, peers: str, count: int):
-        lesson, reference = read_lesson(SOURCE), prepare(SOURCE, SEED).notebook
+        lesson, reference = read_lesson(SOURCE), make_reference(SOURCE, SEED).notebook
         self.students, self.folder, self.peers = answers_of(lesson, count), folder, peers
         make_tinykd(folder / "tinykd", lesson, self.students)
         make_nbgrader(folder / "nbgrader", reference, self.students)
@@ -272,7 +272,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--jobs", type=int, default=1, help="tinykd once more, on so many cores")
     options = parser.parse_args()
-    os.environ |= dict.fromkeys(THREADS, "1") | {"TINYKD_SCALE": "smoke"}
+    os.environ |= ONE_THREAD | {"TINYKD_SCALE": "smoke"}
     about = [
         _run([python, "-c", ABOUT], SOURCE.parent) for python in (sys.executable, options.peers)
     ]

@@ -25,7 +25,7 @@ from torch import Tensor
 
 import tinykd
 from tinykd import MLP, Batches, CachedTeacher, HardLabels, SoftTargets, Trainer
-from tinykd.checkpoint import atomic
+from tinykd.files import atomic
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS, FIGURE = ROOT / "datasets" / "results", ROOT / "docs" / "hinton2015.png"

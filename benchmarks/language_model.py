@@ -31,7 +31,7 @@ import transformers
 import tinykd
 from tinykd import HardLabels, Trainer
 from tinykd.lm import SequenceBatches, generate, smollm2
-from tinykd.lm.problems import load_word_problems
+from tinykd.lm.reasoning.problems import load_word_problems
 from tinykd.lm.weights import smollm2_file
 
 LR = 1e-4

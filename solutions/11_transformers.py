@@ -65,7 +65,7 @@ from tinykd.lm import (
 )
 from tinykd.objective import Outputs
 from tinykd.plots import COLORS
-from tinykd.sentences import SentenceBatches, load_sentences, three_classes
+from tinykd.data import SentenceBatches, load_sentences, three_classes
 
 check = Checks("11_transformers")
 
@@ -1240,8 +1240,8 @@ class Scores(AttentionScores):
     """Exercise 5 as a term: the engine's, with your function inside."""
 
     def per_position(self, out):
-        student = out.student_layers[self.student_layer]
-        its = out.teacher_layers[self.teacher_layer]
+        student = out.student_layers[self.student_layers[0]]
+        its = out.teacher_layers[self.teacher_layers[0]]
         return my_match(student, its, out.batch["attention_mask"])
 
 

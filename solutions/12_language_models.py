@@ -49,12 +49,12 @@ import tinykd
 from tinykd import HardLabels, SoftTargets, Trainer, log_softmax, mean_interval, softmax
 from tinykd.classroom import Checks, with_gradient
 from tinykd.lm import Config, SequenceBatches, Transformer, keep_layers, smollm2
-from tinykd.lm.chunked import Head, chunked
+from tinykd.lm.chunked import LazyLogits, chunked
 from tinykd.lm.topk import top_k
 from tinykd.lm.topk_teacher import TopKTeacher
 from tinykd.losses import skew_kl
 from tinykd.plots import COLORS
-from tinykd.sentences import SPLITS, load_sentences
+from tinykd.data.sentences import SPLITS, load_sentences
 
 check = Checks("12_language_models")
 
@@ -1208,14 +1208,14 @@ def peak_and_time(work, *inputs):
 
 mine = check.ready(
     chunked_cross_entropy,
-    lambda h, W, y, size: chunked(tinykd.cross_entropy, Head(h, W), y, size=size).mean(),
+    lambda h, W, y, size: chunked(tinykd.cross_entropy, LazyLogits(h, W), y, size=size).mean(),
 )
 W = smol.head_weight.detach().clone().requires_grad_()
 ways = {
     "all at once": lambda h, y: F.cross_entropy(F.linear(h, W), y),
     "yours, 64 at a time": lambda h, y: mine(h, W, y, 64),
     "the engine, 64 at a time": lambda h, y: chunked(
-        tinykd.cross_entropy, Head(h, W), y, size=64
+        tinykd.cross_entropy, LazyLogits(h, W), y, size=64
     ).mean(),
 }
 torch.manual_seed(0)
@@ -1283,14 +1283,14 @@ data = {"test": examples[:a], "validation": examples[a:b], "train": examples[b :
 class FewWords(torch.nn.Module):
     """SmolLM2 with the student's vocabulary: the same next-word logits, all other words deleted."""
 
-    picks_positions = True  # it takes batch["keep"]: where, in the flat (B T), there is a label
+    picks_positions = True  # it takes batch["positions"]: where, in the flat (B T), there is a label
 
     def __init__(self, model, words):
         super().__init__()
         self.model, self.words = model, words
 
-    def forward(self, input_ids, attention_mask, keep):
-        hidden = self.model.hidden(self.words[input_ids], attention_mask).flatten(0, 1)[keep]
+    def forward(self, input_ids, attention_mask, positions):
+        hidden = self.model.hidden(self.words[input_ids], attention_mask).flatten(0, 1)[positions]
         return F.linear(hidden, self.model.head_weight[self.words])
 
 
@@ -1315,7 +1315,7 @@ def score(model, name):
     for batch in SequenceBatches(data[name], size=64, shuffle=False):
         # Logits (N, 2000) and labels (N,) of the N positions that count, and what the teacher said
         # there, by the numbers of the sentences; [] means that no hidden layers are asked for.
-        logits = model(batch["input_ids"], batch["attention_mask"], batch["keep"])
+        logits = model(batch["input_ids"], batch["attention_mask"], batch["positions"])
         stored = caches[name].targets(batch, [])[0]
         surprise += float(tinykd.cross_entropy(logits, batch["labels"]).sum())
         distance += float(tinykd.lm.topk.topk_kl(logits, stored).sum())  # yours, from stored words
@@ -1337,8 +1337,8 @@ class Frequencies(torch.nn.Module):
         super().__init__()
         self.register_buffer("logits", counts.log().float())
 
-    def forward(self, input_ids, attention_mask, keep):
-        return self.logits.expand(len(keep), -1)
+    def forward(self, input_ids, attention_mask, positions):
+        return self.logits.expand(len(positions), -1)
 
 
 counts = torch.ones(WORDS).double()  # one more than there are: no word is impossible

@@ -108,9 +108,9 @@ class Driver(torch.nn.Module):
             p[lane + LONGEST, END] += 0.05
         self.register_buffer("logits", p.log())
 
-    def forward(self, input_ids, attention_mask=None, keep=None):
+    def forward(self, input_ids, attention_mask=None, positions=None):
         z = self.logits[STEP[input_ids].cumsum(1).clamp(-LONGEST, LONGEST) + LONGEST]  # (B, T, V)
-        return z if keep is None else z.flatten(0, 1)[keep]
+        return z if positions is None else z.flatten(0, 1)[positions]
 
 
 teacher = Driver()
@@ -1549,14 +1549,14 @@ class MyMiniLLM(MiniLLM):
         labels, shape = out.batch["labels"], out.batch["input_ids"].shape
         # The engine keeps only the scored positions, in one row; a return needs them back at (B, T).
         flat = (
-            torch.full((shape.numel(),), -100).index_put((out.batch["keep"],), labels).view(shape)
+            torch.full((shape.numel(),), -100).index_put((out.batch["positions"],), labels).view(shape)
         )
         log_q = log_softmax(out.student).gather(-1, labels.unsqueeze(-1)).squeeze(-1)
         gain = (
             log_softmax(out.teacher).gather(-1, labels.unsqueeze(-1)).squeeze(-1) - log_q.detach()
         )
-        wide = torch.zeros(shape.numel()).index_put((out.batch["keep"],), gain).view(shape)
-        R = my_future(wide, flat != -100, self.normalise).flatten()[out.batch["keep"]]
+        wide = torch.zeros(shape.numel()).index_put((out.batch["positions"],), gain).view(shape)
+        R = my_future(wide, flat != -100, self.normalise).flatten()[out.batch["positions"]]
         # R is a constant, so the gradient of -R log q is the long part.
         return reverse_kl(out.student, out.teacher) - R * log_q
 

@@ -40,7 +40,7 @@ import tinykd
 from tinykd import HardLabels, SoftTargets, Trainer, cosine, lm
 from tinykd.classroom import Checks
 from tinykd.lm import Config, SequenceBatches, Tokenizer, Transformer
-from tinykd.lm.problems import ALPHABET, arithmetic, right_chain
+from tinykd.lm.reasoning.problems import ALPHABET, arithmetic, right_chain
 from tinykd.metrics import mean_interval
 from tinykd.plots import COLORS
 
@@ -1278,7 +1278,7 @@ def lora_linear(x, W, A, B, alpha):
 # %% role="show" name="llm-live"
 from tinykd.lm import add_lora, generate, load_lora, smollm2
 from tinykd.lm.lora import LoRALinear
-from tinykd.lm.problems import load_word_problems
+from tinykd.lm.reasoning.problems import load_word_problems
 
 test_problems = load_word_problems("held_out_numbers")
 question = test_problems[22].question  # or a story of your own

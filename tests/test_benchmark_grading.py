@@ -9,8 +9,9 @@ import pytest
 pytest.importorskip("jupytext")
 pytest.importorskip("nbval")
 
-from tinykd.classroom.graft import read_reference
-from tinykd.classroom.lesson import read_lesson, stub
+from tinykd.classroom.author.lesson import read_lesson
+from tinykd.classroom.grading.reference import read_reference
+from tinykd.classroom.notebook_format import stub
 
 SCRIPT = Path(__file__).resolve().parents[1] / "benchmarks" / "grading.py"
 

@@ -6,16 +6,18 @@ import torch
 from torch.nn import functional as F
 
 from tinykd.classroom import with_gradient
-from tinykd.classroom.explain import WRONG, explain
-from tinykd.classroom.grade import Check
+from tinykd.classroom.grading.explain import WRONG, explain
+from tinykd.classroom.grading.result import CheckResult
 
 HINT = "About mathematics."
 
 
 def lost(*whys, hidden=1, cells=None):
     """(why, hint) of every check of an exercise whose visible ones are lost by `whys`."""
-    checks = [Check(f"loss.{i}", False, 1.0, not why, why, HINT) for i, why in enumerate(whys)]
-    checks += [Check(f"loss.hidden{i}", True, 1.0, False, "", HINT) for i in range(hidden)]
+    checks = [
+        CheckResult(f"loss.{i}", False, 1.0, not why, why, HINT) for i, why in enumerate(whys)
+    ]
+    checks += [CheckResult(f"loss.hidden{i}", True, 1.0, False, "", HINT) for i in range(hidden)]
     lines = {("check", name): {"why": why, "dead": False} for name, why in (cells or {}).items()}
     explain(checks, lines)
     return [(check.why, check.hint) for check in checks]

@@ -10,10 +10,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tinykd.classroom import build
+from tinykd.classroom.author import build
 from tinykd.classroom.cli import app
-from tinykd.classroom.grade import grade, report
-from tinykd.classroom.graft import NotGradable, graft, read_reference, read_submission
+from tinykd.classroom.grading.grade_notebook import grade_own_notebook
+from tinykd.classroom.grading.graft import graft
+from tinykd.classroom.grading.read_submission import NotGradable, read_submission
+from tinykd.classroom.grading.reference import read_reference
+from tinykd.classroom.grading.result import grade_as_text
 
 SOURCE = Path(__file__).parent / "fixtures" / "course" / "solutions" / "01_fixture.py"
 GOOD = """import warnings
@@ -34,7 +37,7 @@ def course(tmp_path_factory):
     (folder / "solutions").mkdir()
     source = Path(shutil.copy(SOURCE, folder / "solutions"))
     limits = {"exercises": (1, 6), "mutants": 3}
-    build.build_lesson(source, say=lambda text: None, limits=limits)
+    build.build_lesson(source, log=lambda text: None, limits=limits)
     return folder
 
 
@@ -52,8 +55,8 @@ def student(course):
 def hand_in(tmp_path, reference):
     def save(notebook, **limits):
         (tmp_path / "mine.ipynb").write_text(json.dumps(notebook))
-        result = grade(tmp_path / "mine.ipynb", reference, **limits)
-        return {check.name: check for check in result.checks}, report(result), result
+        result = grade_own_notebook(tmp_path / "mine.ipynb", reference, **limits)
+        return {check.name: check for check in result.checks}, grade_as_text(result), result
 
     return save
 
@@ -125,7 +128,7 @@ def test_a_dead_kernel_is_noticed_and_loses_its_exercise(student, reference, han
     assert checks["softmax.stable"].why == "your code ended the kernel"
     assert checks["softmax.stable"].seconds < 3
     lost = {name for name, check in checks.items() if not check.passed}
-    assert lost == {"softmax.stable"}, "softmax.secret has a kernel of its own, energy another turn"
+    assert lost == {"softmax.stable"}, "softmax.secret has a kernel of its own, energy is run again"
 
 
 def test_an_endless_loop_ends_and_hidden_checks_tell_nothing(student, reference, hand_in):
@@ -239,7 +242,7 @@ def test_a_reference_without_outputs_is_refused(tmp_path, student, reference):
     cell(bare, "softmax.plain")["outputs"] = []
     (tmp_path / "bare.ipynb").write_text(json.dumps(bare))
     with pytest.raises(NotGradable, match="softmax.plain has no value; build it again"):
-        grade(reference, tmp_path / "bare.ipynb")
+        grade_own_notebook(reference, tmp_path / "bare.ipynb")
     result = CliRunner().invoke(app, ["check", str(tmp_path / "bare.ipynb")])
     assert result.exit_code == 2
     assert "give --reference" in result.output

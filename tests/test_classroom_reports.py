@@ -18,14 +18,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from tinykd.classroom import exports, reports
-from tinykd.classroom.overview import overview
-from tinykd.classroom.plain import plain, plain_name
-from tinykd.classroom.reports import write_class, write_student
+from tinykd.classroom.reports import exports, write_reports
+from tinykd.classroom.reports.class_summary import class_summary
+from tinykd.classroom.reports.write_reports import write_class, write_student
+from tinykd.classroom.safe_text import safe_name, safe_text
 
 SEED = 918273645
-CLASSROOM = Path(reports.__file__).parent
-SCHEMA = json.loads((CLASSROOM / "report.schema.json").read_text("utf-8"))
+REPORTS = Path(write_reports.__file__).parent
+SCHEMA = json.loads((REPORTS / "report.schema.json").read_text("utf-8"))
 VALIDATOR = Draft202012Validator(SCHEMA)
 # What XML 1.0 allows (production 2, Char), without what turns or hides text.
 FORBIDDEN = re.compile(
@@ -406,7 +406,7 @@ def test_the_seed_is_in_no_file_a_student_gets(tmp_path):
 def test_nothing_a_student_writes_breaks_a_file_of_theirs(tmp_path, evil, graded):
     files = student_files(tmp_path, hostile(evil, graded))
     page = safe_page(files["report.html"])
-    assert " ".join(plain(evil)[:100].split()) in page.text
+    assert " ".join(safe_text(evil)[:100].split()) in page.text
     assert "{{ 7*7 }}" in page.text or "7*7" not in evil
     ElementTree.fromstring(files["junit.xml"].encode())
     results = json.loads(files["results.json"])
@@ -423,9 +423,9 @@ def words(value):
 
 @given(st.text(st.characters(categories=None), max_size=30))
 def test_any_text_at_all_gives_whole_files(text):
-    shown = reports._shown(reports._cleaned(hostile(text)))
+    shown = write_reports._shown(write_reports._cleaned(hostile(text)))
     ElementTree.fromstring(exports.junit(shown).encode())
-    for kept in (plain(text), plain_name(text)):
+    for kept in (safe_text(text), safe_name(text)):
         assert not FORBIDDEN.search(kept)
     rows = list(csv.reader(io.StringIO(exports.class_csv([shown])[1:], newline="")))
     assert [len(row) for row in rows] == [12, 12]
@@ -442,20 +442,20 @@ def runs(cell):
 
 
 def test_plain_text():
-    assert plain("\x1b[1;31mred\x1b[0m and\n\tblue\u202e \x1b]8;;http://x\x1b\\link") == (
+    assert safe_text("\x1b[1;31mred\x1b[0m and\n\tblue\u202e \x1b]8;;http://x\x1b\\link") == (
         "red and blue link"
     )
-    assert plain("a" * 600) == "a" * 499 + "…"
+    assert safe_text("a" * 600) == "a" * 499 + "…"
     family = "👩\u200d👧"
-    assert plain(family) == family, "joined emoji stay joined"
-    assert plain("می\u200cروم") == "می\u200cروم", "and so do Persian words"
+    assert safe_text(family) == family, "joined emoji stay joined"
+    assert safe_text("می\u200cروم") == "می\u200cروم", "and so do Persian words"
 
 
 def test_no_name_passes_for_another():
     names = ["bob", "bob\u200b", "bob\u200d", "b\x00ob", "\u202ebob", "bob\ufeff", "bob\x1b[0m"]
-    assert [plain_name(name) for name in names].count("bob") == 1
-    assert plain_name("bob\u200b") == "bob\ufffd"
-    assert plain_name("") == "\ufffd"
+    assert [safe_name(name) for name in names].count("bob") == 1
+    assert safe_name("bob\u200b") == "bob\ufffd"
+    assert safe_name("") == "\ufffd"
 
 
 # ---------------------------------------------------------------- class.csv
@@ -524,8 +524,8 @@ def test_an_instructor_reads_who_what_and_how(tmp_path):
 
 def test_histograms_count_every_student(tmp_path):
     made = [report(f"s{i}", lost=("kd_loss.values",) * (i % 3 == 0)) for i in range(9)]
-    shown = [reports._shown(reports._cleaned(one)) for one in made]
-    told = overview(shown, about())
+    shown = [write_reports._shown(write_reports._cleaned(one)) for one in made]
+    told = class_summary(shown, about())
     total, kd_loss, entropy = told["histograms"]
     assert {bar["label"]: bar["count"] for bar in kd_loss["bars"] if bar["count"]} == {
         "0.5": 3,
@@ -545,7 +545,7 @@ def test_many_different_points_are_drawn_in_ranges(most):
         one["exercises"] = [{"name": "f", "points": points, "most": most, "checks": []}]
         return one
 
-    told = overview([scored(most * i / 20) for i in range(21)], about())
+    told = class_summary([scored(most * i / 20) for i in range(21)], about())
     bars = told["histograms"][1]["bars"]
     assert len(bars) == 10
     assert [bar["count"] for bar in bars] == [2] * 9 + [3]
@@ -602,14 +602,14 @@ def test_the_same_dicts_give_the_same_bytes(tmp_path):
 
 
 def test_report_json_is_there_only_when_the_others_are(tmp_path, monkeypatch):
-    write = reports._write
+    write = write_reports._write
 
     def full_disk(path, text):
         if path.name == "results.json":
             raise OSError(28, "No space left on device")
         write(path, text)
 
-    monkeypatch.setattr(reports, "_write", full_disk)
+    monkeypatch.setattr(write_reports, "_write", full_disk)
     with pytest.raises(OSError, match="No space"):
         write_student(report(), tmp_path)
     assert not (tmp_path / "report.json").exists()
@@ -619,7 +619,7 @@ def test_report_json_is_there_only_when_the_others_are(tmp_path, monkeypatch):
 def test_pages_and_schema_are_package_data():
     project = tomllib.loads(Path(__file__).parents[1].joinpath("pyproject.toml").read_text("utf-8"))
     patterns = project["tool"]["setuptools"]["package-data"]["*"]
-    files = [*(CLASSROOM / "templates").iterdir(), CLASSROOM / "report.schema.json"]
+    files = [*(REPORTS / "templates").iterdir(), REPORTS / "report.schema.json"]
     assert len(files) == 6
     for path in files:
         assert any(fnmatch(path.name, pattern) for pattern in patterns), path

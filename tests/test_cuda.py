@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.optim import SGD
 
-import tinykd.trainer
+import tinykd.training.trainer
 from tinykd import (
     MLP,
     Batches,
@@ -24,7 +24,8 @@ from tinykd import (
     linear,
     reverse_kl,
 )
-from tinykd.device import best_device, to_device
+from tinykd.batch import to_device
+from tinykd.device import best_device
 
 pytestmark = pytest.mark.cuda
 
@@ -79,7 +80,7 @@ def test_bf16_autocast_follows_float32():
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_the_step_never_synchronises(tmp_path, monkeypatch, cached, optimizer, precision):
     """Pitfall 27: CUDA itself raises where the host would wait within a step."""
-    monkeypatch.setattr(tinykd.trainer, "LOOK_EVERY", 10**9)
+    monkeypatch.setattr(tinykd.training.trainer, "READ_EVERY", 10**9)
     student, objective, teacher, batches = pieces(dropout=0.5, cached=tmp_path if cached else None)
     trainer = Trainer(
         *(student, objective, teacher, optimizer),
@@ -137,7 +138,7 @@ def test_nan_is_found_at_a_look_and_never_saved(tmp_path):
     with pytest.raises(tinykd.NonFiniteLoss) as error:
         trainer.fit(batches)
     assert (error.value.step, error.value.batch) == (6, 6)
-    saved = tinykd.trainer.files.load(tmp_path / "c")
+    saved = tinykd.files.load(tmp_path / "c")
     assert saved["step"] == 4
     assert all(torch.isfinite(v).all() for v in saved["parts"]["net"].values())
 

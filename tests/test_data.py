@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 
-import tinykd.data
-import tinykd.download
+import tinykd.data.mnist
+import tinykd.data.download
 from tinykd import Batches, jitter, load_mnist
-from tinykd.data import mnist_files
+from tinykd.data.mnist import mnist_files
 
 ROOT = Path(__file__).resolve().parents[1]
 STORED = ROOT / "datasets" / "mnist"
@@ -43,7 +43,7 @@ def test_readme_lists_every_checksum():
     for name, md5 in MD5.items():
         row = next(line for line in text.splitlines() if f"`mnist/{name}`" in line)
         assert md5 in row
-        assert tinykd.data.SHA256[name.removesuffix(".gz")] in row
+        assert tinykd.data.mnist.SHA256[name.removesuffix(".gz")] in row
 
 
 def test_shapes_types_and_known_values():
@@ -105,7 +105,7 @@ def test_a_corrupt_file_says_what_and_what_to_do(damage, tmp_path):
         load_mnist("test", tmp_path)
     message = str(caught.value)
     assert LABELS in message
-    assert tinykd.data.SHA256[LABELS.removesuffix(".gz")] in message
+    assert tinykd.data.mnist.SHA256[LABELS.removesuffix(".gz")] in message
     found = raw if damage == "pixel" else bad
     assert hashlib.sha256(found).hexdigest() in message
     assert "Delete the file" in message
@@ -159,8 +159,10 @@ def mirror(tmp_path, monkeypatch):
     """An installed wheel's view: no repository, an empty TINYKD_DATA, our mirror, no waiting."""
     server = Mirror()
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
-    monkeypatch.setattr(tinykd.files, "__file__", str(tmp_path / "site" / "tinykd" / "files.py"))
-    monkeypatch.setattr(tinykd.download, "WAIT", 0)
+    there = tmp_path / "site" / "tinykd" / "data" / "locate.py"
+    monkeypatch.setattr(tinykd.data.locate, "__file__", str(there))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tinykd.data.download, "WAIT", 0)
     monkeypatch.setenv("TINYKD_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("TINYKD_DATA_URL", server.url)
     for proxy in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
@@ -192,7 +194,7 @@ def test_a_dropped_connection_is_resumed_where_it_broke(mirror, tmp_path):
     size = (STORED / IMAGES).stat().st_size
     have, starts = 0, []
     for _ in range(2):  # half of the rest arrives each time, less the chunk that was under way
-        have += (size - have) // 2 // tinykd.download.CHUNK * tinykd.download.CHUNK
+        have += (size - have) // 2 // tinykd.data.download.CHUNK * tinykd.data.download.CHUNK
         starts.append(f"bytes={have}-")
     assert mirror.ranges[:3] == [None, *starts]
     assert (tmp_path / "data" / "mnist" / IMAGES).read_bytes() == (STORED / IMAGES).read_bytes()
@@ -238,16 +240,16 @@ def test_a_broken_mirror_says_what_to_do_and_leaves_no_file(mirror, tmp_path, fa
     with pytest.raises(ConnectionError) as caught:
         load_mnist("test")
     message = str(caught.value)
-    expected = fault if fault in ("500", "404") else tinykd.data.SHA256[IMAGES[:-3]]
+    expected = fault if fault in ("500", "404") else tinykd.data.mnist.SHA256[IMAGES[:-3]]
     for words in (IMAGES, mirror.url, expected, "HTTPS_PROXY", "TINYKD_DATA_URL", "tinykd data"):
         assert words in message
-    assert len(mirror.seen) == tinykd.download.ATTEMPTS
+    assert len(mirror.seen) == tinykd.data.download.ATTEMPTS
     assert stored(tmp_path) == []
 
 
 def test_the_next_mirror_takes_over(mirror, tmp_path, monkeypatch):
     monkeypatch.delenv("TINYKD_DATA_URL")
-    monkeypatch.setattr(tinykd.data, "MIRRORS", (mirror.url + "/first/", mirror.url + "/second"))
+    monkeypatch.setattr(tinykd.data.mnist, "MIRRORS", (mirror.url + "/first/", mirror.url + "/second"))
     mirror.plan = ["drop"] + ["500"] * 3
     load_mnist("test")
     assert "/first/" in mirror.seen[3]
@@ -262,13 +264,13 @@ def test_nobody_listens(mirror, monkeypatch):
 
 
 def test_the_default_mirrors_are_those_of_torchvision():
-    hosts = [base.split("/")[2] for base in tinykd.data.MIRRORS]
+    hosts = [base.split("/")[2] for base in tinykd.data.mnist.MIRRORS]
     assert hosts == ["ossci-datasets.s3.amazonaws.com", "storage.googleapis.com"]
 
 
 def test_without_tinykd_data_the_cache_is_filled(mirror, tmp_path, monkeypatch):
     monkeypatch.delenv("TINYKD_DATA")
-    monkeypatch.setattr(tinykd.download, "cache", lambda: tmp_path / "data")
+    monkeypatch.setattr(tinykd.data.download, "cache", lambda: tmp_path / "data")
     load_mnist("test")
     assert stored(tmp_path) == [IMAGES, LABELS]
 

@@ -103,7 +103,7 @@ def test_a_tuple_gives_its_first_entry_and_a_repeated_layer_its_last_run():
     with Capture(model, ["gru", "twice"]) as acts:
         y = model(x)
         torch.testing.assert_close(acts["gru"], model.gru(x)[0])
-        assert acts["twice"] is y
+        assert torch.equal(acts["twice"], y)
 
 
 def test_an_unknown_layer_names_the_nearest():

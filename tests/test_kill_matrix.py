@@ -11,15 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from tinykd.classroom import classes, sandbox
-from tinykd.classroom.lesson import read_lesson
-from tinykd.classroom.notebooks import dump, notebook
+from tinykd.classroom.author.lesson import read_lesson
+from tinykd.classroom.author.notebooks import dump, make_notebook
+from tinykd.classroom.roster.run_class import GradingOptions, grade_class
+from tinykd.classroom.sandbox import bubblewrap
 
 LESSONS = sorted((Path(__file__).resolve().parents[1] / "solutions").glob("[0-9]*.py"))
 SEED = 271_828_183
 SOLVED, UNTOUCHED = "the-solution", "untouched"
 
-MISSING = sandbox.missing()
+MISSING = bubblewrap.why_unavailable()
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
@@ -30,7 +31,7 @@ pytestmark = [
 
 def handed_in(lesson, answers):
     """The student's notebook with these answers, as text."""
-    made = notebook(lesson, solution=False)
+    made = make_notebook(lesson, solution=False)
     for cell in made.cells:
         if cell.metadata.get("role") == "answer":
             cell.source = answers.get(cell.metadata.name, cell.source)
@@ -52,10 +53,9 @@ def test_every_known_mistake_loses_exactly_its_points(source, tmp_path):
     (tmp_path / "class").mkdir()
     for name, text in class_of(lesson).items():
         (tmp_path / "class" / f"{name}.ipynb").write_text(text, encoding="utf-8")
-    how = classes.How(jobs=len(os.sched_getaffinity(0)), cell_seconds=60)
-    classes.grade_class(
-        tmp_path / "class", source, tmp_path / "out", how, SEED, say=lambda text: None
-    )
+    options = GradingOptions(jobs=len(os.sched_getaffinity(0)), cell_seconds=60)
+    folders = tmp_path / "class", source, tmp_path / "out"
+    grade_class(*folders, options, SEED, log=lambda text: None)
     reports = {}
     for path in (tmp_path / "out" / "students").glob("*/report.json"):
         report = json.loads(path.read_text("utf-8"))

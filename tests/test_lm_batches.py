@@ -95,7 +95,7 @@ def test_only_positions_that_predict_an_answer_have_a_gradient(dense, objective)
     """Pitfalls 12 to 14: perturb one logit; the prompt and the padding must not matter."""
     batch = rows(dense=dense)
     logits = torch.randn(8, 10, 10, requires_grad=True)
-    student = logits if dense else logits.flatten(0, 1)[batch["keep"]]
+    student = logits if dense else logits.flatten(0, 1)[batch["positions"]]
     mean(objective, batch, student, torch.randn(student.shape)).backward()
     for b, (prompt, answer) in enumerate(EXAMPLES):
         first, last = len(prompt) - 1, len(prompt) + len(answer) - 2
@@ -107,14 +107,14 @@ def test_only_positions_that_predict_an_answer_have_a_gradient(dense, objective)
 def test_more_padding_changes_neither_loss_nor_gradient(dense):
     """Pitfall 12: the same batch, six columns wider."""
     narrow = rows(dense=dense)
-    wide = {k: v for k, v in narrow.items() if k in ("keep", "labels", "index", "mask")}
+    wide = {k: v for k, v in narrow.items() if k in ("positions", "labels", "index", "mask")}
     for name, filler in (("input_ids", 7), ("attention_mask", 0)):
         wide[name] = torch.cat([narrow[name], torch.full((8, 6), filler)], 1)
     if dense:
         wide["labels"] = torch.cat([narrow["labels"], torch.full((8, 6), -100)], 1)
         wide["mask"] = wide["labels"] != -100
     else:
-        wide["keep"] = narrow["keep"] // 10 * 16 + narrow["keep"] % 10
+        wide["positions"] = narrow["positions"] // 10 * 16 + narrow["positions"] % 10
     same(loss_and_gradient(wide), loss_and_gradient(narrow))
 
 
@@ -137,7 +137,7 @@ def test_a_batch_is_the_mean_over_its_answer_tokens():
 def test_dense_and_picked_batches_have_the_same_loss_and_gradient():
     same(loss_and_gradient(rows()), loss_and_gradient(rows(dense=True)))
     dense = rows(dense=True)
-    assert torch.equal(dense["labels"].flatten()[rows()["keep"]], rows()["labels"])
+    assert torch.equal(dense["labels"].flatten()[rows()["positions"]], rows()["labels"])
 
 
 @pytest.mark.parametrize("dense", [True, False])

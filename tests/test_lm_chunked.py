@@ -15,7 +15,7 @@ from tinykd import (
     reverse_kl,
 )
 from tinykd.lm import Config, SequenceBatches, Transformer
-from tinykd.lm.chunked import Chunked, Head, Headless, chunked
+from tinykd.lm.chunked import Chunked, LazyLogits, Headless, chunked
 from tinykd.lm.topk import top_k, topk_kl
 from tinykd.objective import Outputs, as_objective
 
@@ -25,7 +25,7 @@ N, D, V = 11, 6, 17
 def make(dtype=torch.float64):
     hidden = torch.randn(N, D, dtype=dtype, requires_grad=True)
     weight = torch.randn(V, D, dtype=dtype, requires_grad=True)
-    return Head(hidden, weight)
+    return LazyLogits(hidden, weight)
 
 
 def gradients(head, value):
@@ -59,7 +59,7 @@ def test_values_and_gradients_are_the_dense_ones(name, size):
 def test_gradients_agree_with_finite_differences():
     student, labels = make(), torch.randint(V, (N,))
     assert torch.autograd.gradcheck(
-        lambda *head: chunked(cross_entropy, Head(*head), labels, size=4), tuple(student)
+        lambda *head: chunked(cross_entropy, LazyLogits(*head), labels, size=4), tuple(student)
     )
 
 
@@ -77,7 +77,7 @@ def test_the_teacher_is_a_constant_and_padding_weighs_nothing():
 def test_half_precision_logits_float32_losses():
     """Pitfall 9: bf16 hidden states: the loss is float32, the weight's gradient within 2%."""
     exact = make(torch.float32)
-    half = Head(exact.hidden.detach().bfloat16().requires_grad_(), exact.weight)
+    half = LazyLogits(exact.hidden.detach().bfloat16().requires_grad_(), exact.weight)
     labels = torch.randint(V, (N,))
     dense = cross_entropy(F.linear(half.hidden, half.weight.bfloat16()), labels)
     ours = chunked(cross_entropy, half, labels, size=4)

@@ -26,7 +26,7 @@ class Prefixes(nn.Module):
         count = sum(V**n for n in range(LENGTH))
         self.z = nn.Parameter(torch.randn(count, V, generator=dice, dtype=torch.float64))
 
-    def forward(self, input_ids, attention_mask=None, keep=None):
+    def forward(self, input_ids, attention_mask=None, positions=None):
         first, number = 0, torch.zeros(len(input_ids), dtype=torch.long)
         rows = []
         for t in range(input_ids.shape[1]):
@@ -34,7 +34,7 @@ class Prefixes(nn.Module):
                 first, number = first + V ** (t - 1), number * V + input_ids[:, t] % V
             rows.append(self.z[(first + number).clamp(max=len(self.z) - 1)])
         z = torch.stack(rows, 1)
-        return z if keep is None else z.flatten(0, 1)[keep]
+        return z if positions is None else z.flatten(0, 1)[positions]
 
 
 def language(eos):
@@ -70,11 +70,11 @@ def batch_of(answers, dense, more=0):
         pad = torch.zeros(len(examples), more, dtype=torch.long)
         batch["input_ids"] = torch.cat([batch["input_ids"], pad], 1)
         batch["labels"] = torch.cat([batch["labels"], pad - 100], 1)
-    return {**batch, "augmented": True}
+    return {**batch, "on_policy": True}
 
 
 def outputs(batch, student, teacher):
-    given = {k: batch[k] for k in ("input_ids", "keep") if k in batch}
+    given = {k: batch[k] for k in ("input_ids", "positions") if k in batch}
     return Outputs(batch, student(**given), teacher(**given))
 
 
@@ -82,8 +82,8 @@ def row_sums(values, batch):
     """Sum over the scored positions of each answer."""
     rows, width = batch["input_ids"].shape
     flat = values.new_zeros(rows * width)
-    if "keep" in batch:
-        return flat.index_put((batch["keep"],), values).view(rows, width).sum(1)
+    if "positions" in batch:
+        return flat.index_put((batch["positions"],), values).view(rows, width).sum(1)
     return (values * (batch["labels"] != -100)).sum(1)
 
 
@@ -175,7 +175,7 @@ def test_return_and_teacher_are_constants():
 
 def test_data_batches_give_no_policy_gradient():
     batch = batch_of([(0, 1, 0)], dense=True)
-    del batch["augmented"]
+    del batch["on_policy"]
     assert not MiniLLM().valid(batch).any()
 
 
@@ -219,9 +219,9 @@ def test_coins_and_samples_differ_between_epochs_and_the_data_moves_on_too():
         batches = OnPolicy(tiny(), [[5]], data(60), 0.5, size=2, max_new=6, eos=0)
         batches.set_epoch(epoch)
         made = list(batches)
-        own = [batch["input_ids"].tolist() for batch in made if "augmented" in batch]
-        shown = [batch["index"].tolist() for batch in made if "augmented" not in batch]
-        return ["augmented" in batch for batch in made], own, shown
+        own = [batch["input_ids"].tolist() for batch in made if "on_policy" in batch]
+        shown = [batch["index"].tolist() for batch in made if "on_policy" not in batch]
+        return ["on_policy" in batch for batch in made], own, shown
 
     for first, second in zip(coins(0), coins(1), strict=True):
         assert first != second
@@ -231,7 +231,7 @@ def test_coins_and_samples_differ_between_epochs_and_the_data_moves_on_too():
 @pytest.mark.parametrize(("fraction", "low", "high"), [(0, 0, 0), (0.5, 10, 50), (1, 60, 60)])
 def test_a_share_of_the_batches_is_the_students_own(fraction, low, high):
     batches = source(tiny(), fraction)
-    own = sum("augmented" in batch for _ in range(10) for batch in batches)
+    own = sum("on_policy" in batch for _ in range(10) for batch in batches)
     assert low <= own <= high
     assert (batches.written > 0) == (own > 0)
 
@@ -252,7 +252,7 @@ def test_the_prompt_is_not_scored_and_the_first_eos_is():
     batches = source(student, 1.0, max_new=30)
     for batch in batches:
         ids, real = batch["input_ids"], batch["attention_mask"].bool()
-        rows, columns = batch["keep"] // ids.shape[1], batch["keep"] % ids.shape[1]
+        rows, columns = batch["positions"] // ids.shape[1], batch["positions"] % ids.shape[1]
         assert torch.equal(ids[rows, columns + 1], batch["labels"])
         assert batch["labels"].numel() == sum(
             int(r.sum()) - len(prompt_of(row)) for row, r in zip(ids, real, strict=True)
@@ -286,7 +286,7 @@ def test_the_students_mode_and_gradients_stay():
 
 def test_a_cached_teacher_refuses_samples(tmp_path):
     cache = tinykd.CachedTeacher.write(tmp_path / "cache", tinykd.MLP(4, 3), torch.zeros(5, 4))
-    with pytest.raises(ValueError, match="augmented"):
+    with pytest.raises(ValueError, match="on_policy"):
         cache.targets(source(tiny(), 1.0).sample(PROMPTS), [])
 
 
@@ -295,7 +295,7 @@ def test_a_student_trains_on_its_own_samples_towards_the_teacher(objective):
     student, teacher = tiny(0), tiny(1)
     batches = OnPolicy(student, PROMPTS, fraction=1.0, size=20, max_new=8, eos=0)
     probe = source(teacher, 1.0).sample(PROMPTS * 10)
-    given = {k: probe[k] for k in ("input_ids", "attention_mask", "keep")}
+    given = {k: probe[k] for k in ("input_ids", "attention_mask", "positions")}
 
     def distance():
         with torch.no_grad():

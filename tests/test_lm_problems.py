@@ -7,8 +7,8 @@ import json
 import pytest
 
 from tinykd.lm import problems
-from tinykd.lm.answers import verify
-from tinykd.lm.problems import arithmetic, load_word_problems, right_chain
+from tinykd.lm.reasoning.answers import verify
+from tinykd.lm.reasoning.problems import arithmetic, load_word_problems, right_chain
 
 
 def by_hand(question: str) -> int:

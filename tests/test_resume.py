@@ -97,10 +97,10 @@ def test_killed_again_and_again_it_is_the_same_run(script):
 
 
 def test_resuming_a_finished_run_changes_nothing_and_more_epochs_go_on(tmp_path):
-    trainer, batches = runs.run(tmp_path)
+    trainer, batches = runs.run(tmp_path, scheduled=False)
     history = trainer.fit(batches, epochs=2)
     end = runs.final(trainer)
-    again, batches = runs.run(tmp_path)
+    again, batches = runs.run(tmp_path, scheduled=False)
     assert again.fit(batches, epochs=2, resume=True) == history
     assert torch.equal(runs.final(again), end)
     assert [r["epoch"] for r in again.fit(batches, epochs=3, resume=True)] == [1, 2, 3]
@@ -109,11 +109,12 @@ def test_resuming_a_finished_run_changes_nothing_and_more_epochs_go_on(tmp_path)
 def test_early_stop_survives_a_restart(tmp_path):
     values = [3.0, 2.0, 2.5, 2.6, 1.0]
     for epochs in (1, 2, 3, 5, 5):
-        trainer, batches = runs.run(tmp_path)
+        trainer, batches = runs.run(tmp_path, scheduled=False)
         trainer.fit(
             *(batches, lambda model, t=trainer: values[t.epoch]),
             epochs=epochs,
             patience=2,
+            mode="min",
             resume=True,
         )
     assert [r["validate"] for r in trainer.history] == values[:4]
@@ -133,7 +134,7 @@ def test_callbacks_with_a_state_are_kept(tmp_path):
             self.seen = state["seen"]
 
     for epochs in (1, 3):
-        trainer, batches = runs.run(tmp_path)
+        trainer, batches = runs.run(tmp_path, scheduled=False)
         trainer.callbacks.append(counter := Counter())
         trainer.fit(batches, epochs=epochs, resume=True)
     assert counter.seen == 21

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-import tinykd.sentences
-from tinykd.sentences import (
+import tinykd.data.sentences
+from tinykd.data.sentences import (
     NAME,
     SHA256,
     SentenceBatches,
@@ -25,7 +25,7 @@ STORED = ROOT / "datasets" / "sentences" / NAME
 
 @pytest.fixture(scope="module")
 def splits():
-    return {split: load_sentences(split) for split in tinykd.sentences.SPLITS}
+    return {split: load_sentences(split) for split in tinykd.data.sentences.SPLITS}
 
 
 def test_stored_bytes_are_the_ones_described():

@@ -23,8 +23,13 @@ from typing import Any
 import jupytext
 import pytest
 
-from tinykd.classroom import Checks, build, classes, sandbox
-from tinykd.classroom.graft import NotGradable, graft, read_reference, read_submission
+from tinykd.classroom import Checks
+from tinykd.classroom.author import build
+from tinykd.classroom.grading.graft import graft
+from tinykd.classroom.grading.read_submission import NotGradable, read_submission
+from tinykd.classroom.grading.reference import read_reference
+from tinykd.classroom.roster.run_class import GradingOptions, grade_class
+from tinykd.classroom.sandbox import bubblewrap
 
 HERE = Path(__file__).parent / "submissions"
 LESSON = HERE / "course" / "solutions" / "01_grading.py"
@@ -34,7 +39,7 @@ CELL_SECONDS, SECONDS, JOBS = 3, 25, 2
 SECRET = "A-SECRET-OF-THE-GRADER"
 SEED = 918_273_645
 
-MISSING = sandbox.missing()
+MISSING = bubblewrap.why_unavailable()
 needs_sandbox = pytest.mark.skipif(
     MISSING is not None and os.environ.get("CI") != "true", reason=f"no sandbox here: {MISSING}"
 )
@@ -58,7 +63,7 @@ def course(tmp_path_factory):
     folder = tmp_path_factory.mktemp("course")
     (folder / "solutions").mkdir()
     source = Path(shutil.copy(LESSON, folder / "solutions"))
-    build.build_lesson(source, say=lambda text: None, limits=LIMITS)
+    build.build_lesson(source, log=lambda text: None, limits=LIMITS)
     return folder
 
 
@@ -465,9 +470,9 @@ class Class:
 
 def grade_folder(folder, course, **limits):
     out = folder.with_name(folder.name + "-reports")
-    how = classes.How(jobs=JOBS, seconds=SECONDS, cell_seconds=CELL_SECONDS, **limits)
+    options = GradingOptions(jobs=JOBS, seconds=SECONDS, cell_seconds=CELL_SECONDS, **limits)
     source = course / "solutions" / "01_grading.py"
-    classes.grade_class(folder, source, out, how, SEED, say=lambda text: None)
+    grade_class(folder, source, out, options, SEED, log=lambda text: None)
     reports = {}
     for path in out.glob("students/*/report.json"):
         report = json.loads(path.read_text("utf-8"))
@@ -607,8 +612,8 @@ def hidden_numbers():
 @needs_sandbox
 def test_nothing_is_left_behind(graded, own_temporary):
     assert list(own_temporary.iterdir()) == []
-    running = [path for path in Path("/proc").glob("[0-9]*") if path.stat().st_uid in sandbox.UIDS]
-    assert [(path / "status").read_text() for path in running] == []
+    for process in Path("/proc").glob("[0-9]*"):
+        assert process.stat().st_uid not in bubblewrap.UIDS, (process / "status").read_text()
 
 
 # --- A thousand randomly damaged notebooks ---
@@ -617,32 +622,32 @@ FUZZ = int(os.environ.get("TINYKD_FUZZ", "40"))  # so many of the thousand are r
 JUNK = [None, True, -1, 1e308, "", "\ud800\0", "centre", "spread-warm", [], {}, [[]], {"id": {}}]
 
 
-def damaged(text, dice):
+def damaged(text, rng):
     """A notebook's text with one to five accidents, to its JSON or to its bytes."""
     book = json.loads(text)
-    for _ in range(dice.randint(1, 5)):
-        holder, key = dice.choice([place for place in places(book) if place[0] is not None])
-        match dice.randrange(6):
+    for _ in range(rng.randint(1, 5)):
+        holder, key = rng.choice([place for place in places(book) if place[0] is not None])
+        match rng.randrange(6):
             case 0:
-                holder[key] = copy.deepcopy(dice.choice(JUNK))
+                holder[key] = copy.deepcopy(rng.choice(JUNK))
             case 1:
                 del holder[key]
             case 2:
                 holder[key] = copy.deepcopy(book)
             case 3 if isinstance(holder, list):
-                holder.insert(dice.randrange(len(holder)), copy.deepcopy(holder[key]))
+                holder.insert(rng.randrange(len(holder)), copy.deepcopy(holder[key]))
             case 4 if isinstance(holder, list):
-                dice.shuffle(holder)
+                rng.shuffle(holder)
             case 5 if isinstance(holder[key], str):
                 letters = list(holder[key] or " ")
-                letters[dice.randrange(len(letters))] = dice.choice(" \t\n#(:x0'\"\\é\0")
+                letters[rng.randrange(len(letters))] = rng.choice(" \t\n#(:x0'\"\\é\0")
                 holder[key] = "".join(letters)
         if not places(book):
             break
     data = json.dumps(book).encode()
-    if dice.random() < 0.1:
-        place = dice.randrange(len(data))
-        data = dice.choice([data[:place], data[:place] + dice.randbytes(3) + data[place:]])
+    if rng.random() < 0.1:
+        place = rng.randrange(len(data))
+        data = rng.choice([data[:place], data[:place] + rng.randbytes(3) + data[place:]])
     return data
 
 
@@ -661,9 +666,9 @@ def places(thing):
 def thousand(course, right):
     """(what the damaged notebook was, its bytes): every other one had no answers to begin with."""
     untouched = (course / "lessons" / "01_grading.ipynb").read_text()
-    whole, dice = json.dumps(right), random.Random(4)
-    return [("untouched", damaged(untouched, dice)) for _ in range(500)] + [
-        ("right", damaged(whole, dice)) for _ in range(500)
+    whole, rng = json.dumps(right), random.Random(4)
+    return [("untouched", damaged(untouched, rng)) for _ in range(500)] + [
+        ("right", damaged(whole, rng)) for _ in range(500)
     ]
 
 

@@ -21,9 +21,9 @@ from tinykd import (
     jitter,
     predict,
 )
-from tinykd.checkpoint import atomic
+from tinykd.files import atomic
 from tinykd.models import frozen
-from tinykd.teacher import LiveTeacher, fingerprint
+from tinykd.teachers import LiveTeacher, fingerprint
 
 
 def norm_net():

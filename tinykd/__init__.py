@@ -2,8 +2,8 @@
 
 import os
 
-from .data import Batches, jitter, load_mnist
-from .history import NonFiniteLoss
+from .batch import next_token_labels
+from .data import Batches, Source, jitter, load_mnist, load_sentences
 from .hooks import Capture
 from .losses import (
     cross_entropy,
@@ -13,15 +13,16 @@ from .losses import (
     reverse_kl,
     skew_kl,
     skew_reverse_kl,
+    soft_labels_kl,
 )
-from .metrics import accuracy, agreement, mean_interval
-from .models import MLP, max_norm, predict
-from .objective import HardLabels, Hint, Objective, SoftTargets, Term
+from .metrics import accuracy, agreement, evaluate, mean_interval
+from .models import MLP, forward, frozen, max_norm, predict
+from .objective import Objective, Outputs, Targets, Term
 from .schedules import cosine, linear, steps
-from .sentences import load_sentences
 from .softmax import entropy, log_softmax, softmax
-from .teacher import CachedTeacher
-from .trainer import Trainer
+from .teachers import CachedTeacher, LiveTeacher, Teacher
+from .terms import HardLabels, Hint, SoftLabels, SoftTargets
+from .training import Callback, NonFiniteLoss, Trainer, load_student
 
 __version__ = "0.1.0"
 
@@ -29,12 +30,19 @@ __all__ = [
     "MLP",
     "Batches",
     "CachedTeacher",
+    "Callback",
     "Capture",
     "HardLabels",
     "Hint",
+    "LiveTeacher",
     "NonFiniteLoss",
     "Objective",
+    "Outputs",
+    "SoftLabels",
     "SoftTargets",
+    "Source",
+    "Targets",
+    "Teacher",
     "Term",
     "Trainer",
     "accuracy",
@@ -43,20 +51,26 @@ __all__ = [
     "cross_entropy",
     "decoupled_kl",
     "entropy",
+    "evaluate",
+    "forward",
     "forward_kl",
+    "frozen",
     "jitter",
     "jsd",
     "linear",
     "load_mnist",
     "load_sentences",
+    "load_student",
     "log_softmax",
     "max_norm",
     "mean_interval",
+    "next_token_labels",
     "predict",
     "reverse_kl",
     "scale",
     "skew_kl",
     "skew_reverse_kl",
+    "soft_labels_kl",
     "softmax",
     "steps",
 ]

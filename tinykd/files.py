@@ -1,58 +1,81 @@
-"""The course's data files: where they may lie, and whether they are what they should be."""
+"""Files that are whole or not there, and that are read without running code."""
 
-import gzip
-import hashlib
+import contextlib
 import os
-import zlib
+import pathlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+PLAIN = (bool, int, float, complex, str, bytes, torch.Tensor, torch.Size, torch.dtype)
+ARRAYS = (np.generic, np.ndarray)
+# What `torch.load` must be told to make again although it can do no harm: NumPy's numbers, paths.
+HARMLESS = [
+    *(np.ndarray, np.dtype, np.float64(0).__reduce__()[0], np.zeros(0).__reduce__()[0]),
+    *{type(np.dtype(kind)) for kind in "?bhilqBHILQefdgFD"},
+    *(pathlib.PosixPath, pathlib.WindowsPath),
+]
 
 
-def data_folders(group: str, folder: str | Path | None = None) -> list[Path]:
-    """Where the files of `group` ("mnist" ...) may lie, the first choice first.
+@contextlib.contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """A temporary path that becomes `path` if the block succeeds and vanishes if it does not.
 
-    `folder` if given and nowhere else; otherwise the folder that TINYKD_DATA names and the
-    repository's datasets/. A named folder may hold the files themselves or a folder `group`.
+    Killed, interrupted or on a full disk, `path` holds either the old content or the new.
     """
-    chosen = folder or os.environ.get("TINYKD_DATA")
-    places = [Path(chosen).expanduser() / sub for sub in (group, ".")] if chosen else []
-    if not folder:
-        places.append(Path(__file__).resolve().parents[1] / "datasets" / group)
-    return places
-
-
-def find(group: str, name: str, folder: str | Path | None = None) -> Path:
-    """The file, for data that comes with a clone of the course and that no mirror has.
-
-    Raises FileNotFoundError, which says where it was looked for and what to do.
-    """
-    places = data_folders(group, folder)
-    for place in places:
-        if (place / name).is_file():
-            return place / name
-    looked = "\n".join(f"  {place / name}" for place in places)
-    raise FileNotFoundError(
-        f"{name} was not found. Looked for\n{looked}\n"
-        f"It comes with a clone of the course, in datasets/{group}/, and no public mirror has it. "
-        "Copy it from a clone into a folder and let TINYKD_DATA name that folder, or make it anew "
-        f"with datasets/{group}/make_{group}.py."
-    )
-
-
-def unpacked(path: Path, sha256: str, remedy: str) -> bytes:
-    """Uncompressed bytes of a gzip file.
-
-    Raises ValueError for bytes of another SHA-256: quotes both, and the `remedy`.
-    """
-    packed = path.read_bytes()
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        raw = gzip.decompress(packed)
-        found = hashlib.sha256(raw).hexdigest()
-    except (OSError, EOFError, zlib.error) as error:
-        whole = hashlib.sha256(packed).hexdigest()
-        found = f"no readable gzip file ({error}; {len(packed):,} bytes with SHA-256 {whole})"
-    if found != sha256:
+        yield part
+        with part.open("r+b") as file:  # Windows refuses to sync a file opened for reading
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def save(path: Path, state: dict[str, Any]) -> None:
+    """Write nested dicts of tensors and plain values, and open them again before the old file goes.
+
+    Raises ValueError, and leaves the old file, for a value that `load` could not give back.
+    """
+    if odd := unreadable(state):
+        raise ValueError(f"{path} was not written: {odd}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic(path) as part:
+        torch.save(state, part)
+        _read(part, mmap=True)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read what `save` wrote, executing nothing. Raises ValueError if the file is damaged."""
+    try:
+        return _read(path)
+    except Exception as error:
         raise ValueError(
-            f"{path} is corrupt: SHA-256 of its uncompressed bytes should be {sha256}, found "
-            f"{found}. {remedy}"
+            f"{path} is not a readable checkpoint ({error}); delete it to start from the beginning"
+        ) from error
+
+
+def unreadable(state: Any, name: str = "state") -> str:
+    """Which value inside `state` a file cannot give back, in words; "" if all of them it can."""
+    if state is None or isinstance(state, (*PLAIN, *ARRAYS, Path)):
+        dtype = getattr(state, "dtype", None)
+        return f"{name} is an array of objects" if dtype == np.dtype(object) else ""
+    if isinstance(state, Mapping):
+        parts = ((f"{name}[{key!r}]", value) for key, value in state.items())
+    elif isinstance(state, (list, tuple, set)):
+        parts = ((f"{name}[{n}]", value) for n, value in enumerate(state))
+    else:
+        return (
+            f"{name} is a {type(state).__name__}, and what is read back without running code are "
+            "tensors, arrays, numbers, texts, paths, and lists, tuples, sets and dicts of them"
         )
-    return raw
+    return next((odd for part, value in parts if (odd := unreadable(value, part))), "")
+
+
+def _read(path: Path, mmap: bool = False) -> dict[str, Any]:
+    with torch.serialization.safe_globals(HARMLESS):
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)

@@ -59,6 +59,8 @@ class Capture:
 
     def _keeper(self, name: str) -> Callable[..., None]:
         def keep(layer: nn.Module, inputs: tuple, output: Tensor | tuple) -> None:
-            self._outputs[name] = output[0] if isinstance(output, tuple) else output
+            first = output[0] if isinstance(output, tuple) else output
+            # A copy: what comes next may write into the same memory (ReLU(inplace=True)).
+            self._outputs[name] = first.clone()
 
         return keep

@@ -46,6 +46,30 @@ def cross_entropy(
     return loss.masked_fill(ignored, 0.0)
 
 
+def soft_labels_kl(logits: Tensor, shares: Tensor) -> Tensor:
+    """Soft labels that come with the data: KL(y || q) = sum_i y_i (log y_i - log q_i), T = 1.
+
+    logits: (..., C). shares: the same shape, probabilities: at least 0, each row of sum 1 (or all
+    0: no label, and a loss of 0). Returns (...), in nats, at least 0; its gradient is that of the
+    cross-entropy with y (the votes of annotators: Peterson et al. 2019, arXiv 1908.07086).
+    Raises ValueError if the shapes differ or a row is no distribution (its index and sum).
+    """
+    if logits.shape != shares.shape:
+        raise ValueError(f"shapes differ: logits {_shape(logits)}, soft labels {_shape(shares)}")
+    y = at_least_float32(shares.detach())
+    if y.device.type == "cpu":  # looking would wait for a GPU on every step
+        total = y.sum(-1)
+        wrong = (y < 0).any(-1) | ~(((total - 1).abs() < 1e-3) | (total == 0))
+        if wrong.any():
+            index = tuple(wrong.nonzero()[0].tolist())
+            raise ValueError(
+                f"the soft labels at index {index} are no probabilities: {y[index].tolist()} has "
+                f"the sum {total[index].item():g}; divide votes by their number"
+            )
+    log_q = log_softmax(logits).to(torch.promote_types(y.dtype, at_least_float32(logits).dtype))
+    return (torch.xlogy(y, y) - y * log_q.masked_fill(y == 0, 0.0)).sum(-1)
+
+
 def forward_kl(student: Tensor, teacher: Tensor, T: float = 1.0) -> Tensor:
     """Soft targets: T**2 KL(p || q) = T**2 sum_i p_i (log p_i - log q_i).
 
@@ -184,9 +208,11 @@ def _log_probabilities(student: Tensor, teacher: Tensor, T: float) -> tuple[Tens
 
 def _check_labels(labels: Tensor, classes: int, ignore_index: int | None) -> None:
     if labels.is_floating_point():
-        raise ValueError(f"labels must be integer class indices, got {labels.dtype}")
-    # Looking would wait for the GPU on every step (gather asserts there instead); meta has none.
-    if labels.is_cuda or labels.is_meta:
+        raise ValueError(
+            f"labels must be integer class indices, got {labels.dtype}: for probabilities "
+            "there is soft_labels_kl (SoftLabels in an objective)"
+        )
+    if labels.device.type != "cpu":  # looking would wait on every step; gather asserts there
         return
     wrong = (labels < 0) | (labels >= classes)
     if ignore_index is not None:

@@ -3,33 +3,72 @@
 import math
 import statistics
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from .device import to_device
+from .batch import IGNORE, to_device, valid
 from .losses import cross_entropy
 from .models import forward, frozen
+from .models.call import device_of
+from .softmax import log_softmax
 
 
-def evaluate(model: nn.Module, batches: Iterable, device: torch.device) -> dict[str, float]:
-    """Mean cross-entropy ("val_loss") and accuracy ("val_accuracy") over labelled batches."""
-    loss = right = count = torch.zeros((), device=device)
+def evaluate(
+    model: nn.Module, batches: Iterable, device: torch.device | None = None, by_class: bool = False
+) -> dict[str, float]:
+    """Mean cross-entropy ("loss") and share of right answers ("accuracy") over labelled batches.
+
+    batches: as for `Trainer.fit`; labels may be shares (..., C), whose largest is the right answer.
+    Masked and ignored positions do not count. by_class: also "accuracy[3]" and so on, the share of
+    the positions of each class that are right. Eval mode, no gradients; the mode comes back.
+    Raises ValueError for batches without labels, or without a position that counts.
+    """
+    device = device or device_of(model)
+    totals = torch.zeros(3, device=device)  # loss, right, count
+    classes = torch.zeros(2, 0, device=device)  # right and count of each class
     with frozen(model):
         for batch in batches:
             batch = to_device(batch, device)
-            logits, labels = forward(model, batch), batch["labels"]
-            loss = loss + cross_entropy(logits, labels).sum()
-            right = right + (logits.argmax(-1) == labels).sum()
-            count = count + (labels != -100).sum()
-    totals = torch.stack([loss, right, count])
+            if "labels" not in batch:
+                raise ValueError(
+                    f"validation batches need labels, and this one has {list(batch)}: give "
+                    "them, or a function of the model that returns what to watch"
+                )
+            where, logits = valid(batch), forward(model, batch)
+            for z, y, on in _parts(logits, batch["labels"], where):
+                truth = y.argmax(-1) if y.is_floating_point() else y
+                hard = not y.is_floating_point()
+                each = cross_entropy(z, y.masked_fill(~on, IGNORE)) if hard else _soft(z, y)
+                right = (z.argmax(-1) == truth) & on
+                totals += torch.stack([each.masked_fill(~on, 0.0).sum(), right.sum(), on.sum()])
+                if by_class:
+                    counts = [torch.bincount(truth[x], minlength=z.shape[-1]) for x in (right, on)]
+                    classes = torch.stack(counts) + (classes if classes.numel() else 0)
     if dist.is_initialized():  # each process may hold its own share of the samples
         dist.all_reduce(totals)
-    loss, right, count = totals
+        if by_class:
+            dist.all_reduce(classes)
+    loss, hits, count = totals.tolist()
     if not count:
         raise ValueError("the validation batches hold no labelled position")
-    return {"val_loss": (loss / count).item(), "val_accuracy": (right / count).item()}
+    found = {"loss": loss / count, "accuracy": hits / count}
+    for n, (hits, count) in enumerate(classes.T.tolist()):
+        found[f"accuracy[{n}]"] = hits / count if count else math.nan
+    return found
+
+
+def _parts(logits: Any, labels: Tensor, where: Tensor) -> Iterable[tuple[Tensor, Tensor, Tensor]]:
+    """(logits, labels, where) all at once, or part by part if they are lazy."""
+    if isinstance(logits, Tensor):
+        return [(logits, labels, where)]
+    return ((logits.part(rows), labels[rows], where[rows]) for rows in logits.parts())
+
+
+def _soft(logits: Tensor, shares: Tensor) -> Tensor:
+    return -(shares * log_softmax(logits)).sum(-1)
 
 
 def accuracy(logits: Tensor, labels: Tensor, ignore_index: int = -100) -> float:
@@ -59,14 +98,6 @@ def agreement(student: Tensor, teacher: Tensor) -> float:
     return accuracy(student, teacher.argmax(-1))
 
 
-# Two-sided 95% quantiles of Student's t with 1, 2, ... 30 degrees of freedom.
-_T95 = (
-    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
-    *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
-    *(2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
-)
-
-
 def mean_interval(values: Sequence[float]) -> tuple[float, float]:
     """Mean over seeds and half the width of its 95% interval: t s / sqrt(n), Student's t.
 
@@ -76,5 +107,7 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float]:
         raise ValueError("mean_interval needs at least one value")
     if len(values) == 1:
         return float(values[0]), math.inf
-    t = _T95[min(len(values) - 1, len(_T95)) - 1]
+    from scipy.special import stdtrit  # here, so that `import tinykd` stays numpy and torch
+
+    t = float(stdtrit(len(values) - 1, 0.975))
     return statistics.fmean(values), t * statistics.stdev(values) / math.sqrt(len(values))

@@ -9,136 +9,104 @@ counts are kept apart until the very end, so the loss of a batch does not depend
 into micro-batches or spread over machines:
 
     loss = sum_k  w_k(progress) * (sum over valid positions of term_k) / (number of valid positions)
+
+What stands at other positions, be it NaN, is taken out before a term sees it.
 """
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from . import features, losses
-from .schedules import Schedule, at
+from . import batch as batches
+from .schedules import Schedule, at, shown
+
+
+@runtime_checkable
+class Logits(Protocol):
+    """What a forward gives: a Tensor (..., C), or what stands for one (lm.LazyLogits, lm.TopK)."""
+
+    @property
+    def shape(self) -> torch.Size:
+        """(..., C)."""
+
+
+class Targets(NamedTuple):
+    """What a teacher says of one batch: its logits, and activations by layer name."""
+
+    logits: Any  # Logits, or None from a teacher that has activations only
+    layers: Mapping[str, Tensor]
 
 
 @dataclass
 class Outputs:
-    """What a forward pass leaves behind for the terms. Logits: (..., C)."""
+    """What a forward pass leaves behind for the terms. Logits: (..., C).
+
+    `teacher` and `teacher_layers` are those of the term's own teacher; `teachers` holds all that
+    were asked, by name, under None where there is one without a name.
+    """
 
     batch: Mapping[str, Any]
-    student: Tensor
-    teacher: Tensor | None = None
-    student_layers: dict[str, Tensor] = field(default_factory=dict)
-    teacher_layers: dict[str, Tensor] = field(default_factory=dict)
+    student: Any  # Logits
+    teacher: Any = None  # Logits, None without a teacher
+    student_layers: Mapping[str, Tensor] = field(default_factory=dict)
+    teacher_layers: Mapping[str, Tensor] = field(default_factory=dict)
     progress: float = 0.0
+    teachers: Mapping[str | None, Targets] = field(default_factory=dict)
 
 
 class Term(nn.Module):
     """One summand of an objective. Subclasses give `per_position` and, if they must, `valid`.
 
     A term that has parameters (a regressor) is a module like any other: the trainer optimises,
-    clips, checkpoints and synchronises them together with the student's.
+    clips, checkpoints and synchronises them together with the student's. A term may look at
+    several layers of either side: their names are tuples.
     """
 
     needs_teacher = False
     couples_samples = False  # True where the value of one sample depends on its batch mates
-    student_layer: str | None = None
-    teacher_layer: str | None = None
+    teacher: str | None = None  # which one, where there are several
+    student_layers: tuple[str, ...] = ()
+    teacher_layers: tuple[str, ...] = ()
 
     def per_position(self, out: Outputs) -> Tensor:
         """The loss at every position, shape (...)."""
         raise NotImplementedError
 
     def valid(self, batch: Mapping[str, Any]) -> Tensor:
-        """Which positions count: bool, (...). Known from the batch alone, before any forward."""
-        if "mask" in batch:
-            return batch["mask"].bool()
-        if "labels" in batch:
-            return torch.ones_like(batch["labels"], dtype=torch.bool)
-        return samples(batch)
+        """Which positions count: bool, (...). Known from the batch alone, before any forward.
+
+        By default those that are neither masked nor labelled -100.
+        """
+        return batches.valid(batch)
 
     def __mul__(self, weight: Schedule) -> "Objective":
         return Objective([(weight, self)])
 
     __rmul__ = __mul__
 
+    def __truediv__(self, divisor: float) -> "Objective":
+        return Objective([(1 / divisor, self)])
+
     def __add__(self, other: "Term | Objective") -> "Objective":
         return 1.0 * self + other
 
+    def __radd__(self, other: Any) -> "Objective":
+        return other + 1.0 * self if other != 0 else 1.0 * self  # sum([...]) starts at 0
 
-class HardLabels(Term):
-    """Cross-entropy with the labels: -log q_label (see `losses.cross_entropy`).
-
-    Positions whose label is `ignore_index` count neither in the sum nor in the number.
-    """
-
-    def __init__(self, label_smoothing: float = 0.0, ignore_index: int = -100) -> None:
-        super().__init__()
-        self.label_smoothing, self.ignore_index = label_smoothing, ignore_index
-
-    def per_position(self, out: Outputs) -> Tensor:
-        """Cross-entropy at every position, 0 where ignored."""
-        labels = out.batch["labels"]
-        return losses.cross_entropy(out.student, labels, self.label_smoothing, self.ignore_index)
-
-    def valid(self, batch: Mapping[str, Any]) -> Tensor:
-        """Positions that are labelled and not masked."""
-        if "labels" not in batch:
-            raise ValueError("HardLabels needs labels, but the batch has none")
-        return super().valid(batch) & (batch["labels"] != self.ignore_index)
-
-
-class SoftTargets(Term):
-    """The teacher's probabilities as targets: T**2 KL(p || q) (see `losses.forward_kl`).
-
-    T: a number or a function of progress. divergence: forward_kl, reverse_kl, jsd, or any
-    f(student, teacher, T) that returns one value per position.
-    """
-
-    needs_teacher = True
-
-    def __init__(
-        self, T: Schedule = 1.0, divergence: Callable[..., Tensor] = losses.forward_kl
-    ) -> None:
-        super().__init__()
-        if not callable(T) and not 0 < T < math.inf:
-            raise ValueError(f"temperature must be a finite number above 0, got T={T}")
-        self.T, self.divergence = T, divergence
-
-    def per_position(self, out: Outputs) -> Tensor:
-        """The divergence at every position."""
-        assert out.teacher is not None
-        return self.divergence(out.student, out.teacher, at(self.T, out.progress))
-
-
-class Hint(Term):
-    """Match a layer of the student to one of the teacher: mean (r(F_s) - F_t)**2 (FitNets).
-
-    student, teacher: dotted layer names. regressor: a module from student to teacher features,
-    trained with the student; None if the shapes already agree.
-    """
-
-    needs_teacher = True
-
-    def __init__(self, student: str, teacher: str, regressor: nn.Module | None = None) -> None:
-        super().__init__()
-        self.student_layer, self.teacher_layer = student, teacher
-        self.regressor = nn.Identity() if regressor is None else regressor
-
-    def per_position(self, out: Outputs) -> Tensor:
-        """The hint loss of every sample, shape (B,)."""
-        student = self.regressor(out.student_layers[str(self.student_layer)])
-        return features.hint(student, out.teacher_layers[str(self.teacher_layer)])
-
-    def valid(self, batch: Mapping[str, Any]) -> Tensor:
-        """Every sample counts."""
-        return samples(batch)
+    def __repr__(self) -> str:
+        """The constructor's arguments that differ from their defaults."""
+        parameters = inspect.signature(type(self).__init__).parameters
+        given = {p: getattr(self, p.name) for p in parameters.values() if hasattr(self, p.name)}
+        parts = [f"{p.name}={shown(x)}" for p, x in given.items() if shown(x) != shown(p.default)]
+        return f"{type(self).__name__}({', '.join(parts)})"
 
 
 class Objective(nn.Module):
-    """A weighted sum of terms; made by `weight * term + ...`, never by hand."""
+    """A weighted sum of terms; made by `weight * term + ...` or `sum([...])`, never by hand."""
 
     def __init__(self, terms: list[tuple[Schedule, Term]]) -> None:
         super().__init__()
@@ -148,13 +116,24 @@ class Objective(nn.Module):
     def __add__(self, other: "Term | Objective") -> "Objective":
         return Objective([*self.pairs(), *as_objective(other).pairs()])
 
+    def __radd__(self, other: Any) -> "Objective":
+        return as_objective(other) + self if other != 0 else self  # sum([...]) starts at 0
+
     def __rmul__(self, weight: Schedule) -> "Objective":
         def scaled(old: Schedule) -> Schedule:
+            if not callable(weight) and not callable(old):
+                return weight * old
             return lambda progress: at(weight, progress) * at(old, progress)
 
         return Objective([(scaled(old), term) for old, term in self.pairs()])
 
     __mul__ = __rmul__
+
+    def __truediv__(self, divisor: float) -> "Objective":
+        return (1 / divisor) * self
+
+    def __repr__(self) -> str:
+        return " + ".join(f"{shown(weight)} * {term!r}" for weight, term in self.pairs())
 
     def pairs(self) -> list[tuple[Schedule, Term]]:
         """The (weight, term) pairs."""
@@ -168,45 +147,110 @@ class Objective(nn.Module):
             for i, kind in enumerate(kinds)
         ]
 
-    def counts(self, batch: Mapping[str, Any]) -> Tensor:
-        """Number of valid positions of each term, shape (K,), as floats on the batch's device."""
-        return torch.stack([term.valid(batch).sum() for _, term in self.pairs()]).float()
-
-    def sums(self, out: Outputs) -> Tensor:
-        """Sum over valid positions of each term, shape (K,), unweighted.
-
-        Raises ValueError if a term needs a teacher and there is none, or if it gives values at
-        other positions than the batch announced.
-        """
-        sums = []
-        for name, (_, term) in zip(self.names(), self.pairs(), strict=True):
-            if term.needs_teacher and out.teacher is None:
-                raise ValueError(f"{name} needs a teacher: Trainer(..., teacher=...)")
-            values, valid = term.per_position(out), term.valid(out.batch)
-            if values.shape != valid.shape:
-                raise ValueError(
-                    f"{name} has values of shape {tuple(values.shape)} for positions of shape "
-                    f"{tuple(valid.shape)}: give the batch labels or a mask of the former"
-                )
-            sums.append(values.masked_fill(~valid, 0.0).sum())
-        return torch.stack(sums)
-
     def weights_at(self, progress: float) -> list[float]:
         """The weights at this point of the training, one per term."""
         return [at(weight, progress) for weight in self.weights]
 
-    def layers(self, side: str) -> list[str]:
-        """Layer names the terms look at; side is "student" or "teacher"."""
-        names = [getattr(term, f"{side}_layer") for term in self.terms]
-        return sorted({name for name in names if name is not None})
+    def student_layers(self) -> list[str]:
+        """Names of the student's layers that the terms look at."""
+        return sorted({name for _, term in self.pairs() for name in term.student_layers})
+
+    def teacher_layers(self) -> dict[str | None, list[str]]:
+        """Which teachers the terms ask, and for which layers: {teacher's name: layer names}."""
+        asked: dict[str | None, set[str]] = {}
+        for _, term in self.pairs():
+            if term.needs_teacher or term.teacher_layers:
+                asked.setdefault(term.teacher, set()).update(term.teacher_layers)
+        return {name: sorted(layers) for name, layers in asked.items()}
+
+    def valid(self, batch: Mapping[str, Any]) -> list[Tensor]:
+        """Which positions count for each term; the ones without a rule of their own share it."""
+        usual: list[Tensor] = []
+        if any(type(term).valid is Term.valid for _, term in self.pairs()):
+            usual = [batches.valid(batch)]
+        return [
+            usual[0] if type(term).valid is Term.valid else term.valid(batch)
+            for _, term in self.pairs()
+        ]
+
+    def counts(self, batch: Mapping[str, Any]) -> Tensor:
+        """Number of valid positions of each term, shape (K,), as floats on the batch's device."""
+        return torch.stack([where.sum() for where in self.valid(batch)]).float()
+
+    def sums(self, out: Outputs) -> Tensor:
+        """Sum over valid positions of each term, shape (K,), unweighted."""
+        return torch.stack([values.sum() for values in self.each(out)])
+
+    def each(self, out: Outputs) -> list[Tensor]:
+        """The values of each term at every position, 0 where the position does not count.
+
+        Raises ValueError if a term needs a teacher and there is none, or if it gives values at
+        other positions than the batch announced.
+        """
+        found, views = [], dict[Any, Outputs]()
+        for name, (_, term), where in zip(
+            self.names(), self.pairs(), self.valid(out.batch), strict=True
+        ):
+            key = (id(where), term.teacher)
+            if key not in views:
+                views[key] = _only(where, _of_teacher(term, name, out))
+            values = term.per_position(views[key])
+            _check_shape(name, values, where)
+            found.append(values.masked_fill(~where, 0.0))
+        return found
 
 
-def samples(batch: Mapping[str, Any]) -> Tensor:
-    """True for each sample of a batch, shape (B,)."""
-    first = next(value for value in batch.values() if isinstance(value, Tensor))
-    return torch.ones(first.shape[0], dtype=torch.bool, device=first.device)
+def as_objective(x: Any) -> Objective:
+    """A single term is an objective of weight 1. Raises TypeError for anything else."""
+    if isinstance(x, Term):
+        return Objective([(1.0, x)])
+    if isinstance(x, Objective):
+        return x
+    hint = "a loss of your own is a Term with `per_position`; HardLabels() is the cross-entropy"
+    if isinstance(x, (list, tuple)):
+        hint = "add them up: sum([...]), or 0.9 * SoftTargets(T=4) + 0.1 * HardLabels()"
+    raise TypeError(
+        f"an objective is a term or a weighted sum of terms, got {type(x).__name__}: {hint}"
+    )
 
 
-def as_objective(x: "Term | Objective") -> Objective:
-    """A single term is an objective of weight 1."""
-    return x if isinstance(x, Objective) else Objective([(1.0, x)])
+def _of_teacher(term: Term, name: str, out: Outputs) -> Outputs:
+    """What `term` sees: of several teachers its own."""
+    asked = out.teachers.get(term.teacher)
+    if asked is not None:
+        out = replace(out, teacher=asked.logits, teacher_layers=asked.layers)
+    if term.needs_teacher and out.teacher is None and not out.teacher_layers:
+        whom = "a teacher" if term.teacher is None else f"the teacher {term.teacher!r}"
+        raise ValueError(f"{name} needs {whom}: Trainer(..., teacher=...)")
+    return out
+
+
+def _only(where: Tensor, out: Outputs) -> Outputs:
+    """The same outputs with nothing at the positions that do not count."""
+    if where.device.type == "cpu" and where.all():  # asking a GPU would wait for it
+        return out
+    labels = batches.class_labels(out.batch)
+    if labels is not None and labels.shape == where.shape:
+        out = replace(
+            out, batch={**out.batch, "labels": labels.masked_fill(~where, batches.IGNORE)}
+        )
+    sides = {}
+    for side in ("student", "teacher"):
+        logits = getattr(out, side)
+        if isinstance(logits, Tensor) and logits.shape[:-1] == where.shape:
+            sides[side] = batches.blank(logits, where)
+    return replace(out, **sides)
+
+
+def _check_shape(name: str, values: Tensor, where: Tensor) -> None:
+    if values.shape == where.shape:
+        return
+    if values.dim() == 0:
+        raise ValueError(
+            f"{name} returned a single number: a term gives one value per position, "
+            f"{tuple(where.shape)}, and what to average over is decided by `Trainer`"
+        )
+    raise ValueError(
+        f"{name} has values of shape {tuple(values.shape)} for positions of shape "
+        f"{tuple(where.shape)}: give the batch labels or a mask of the former"
+    )

@@ -5,7 +5,7 @@ import signal
 import sys
 import textwrap
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Any
 
@@ -53,24 +53,34 @@ def wrapped(text: str) -> list[str]:
 
 
 class Interruptible:
-    """Between enter and exit the first Ctrl-C only sets `asked`; a second one interrupts at once.
+    """Between enter and exit a signal only sets `asked`, for the work to end at a good moment.
 
-    Outside the main thread Python delivers no signals, and nothing is changed.
+    The first `defers` signals do that, a further one raises KeyboardInterrupt at once: by default
+    the second Ctrl-C. `defers` may be changed at any time: 0 interrupts at the first one, math.inf
+    never. Outside the main thread Python delivers no signals, and nothing is changed.
     """
 
-    asked = False
+    def __init__(self, signals: Sequence[int] = (signal.SIGINT,), defers: float = 1):
+        self.signals, self.defers, self._count = signals, defers, 0
+
+    @property
+    def asked(self) -> bool:
+        """Whether there was a signal."""
+        return self._count > 0
 
     def __enter__(self) -> "Interruptible":
-        self._main = threading.current_thread() is threading.main_thread()
-        if self._main:
-            self._before: Any = signal.signal(signal.SIGINT, self._note)
+        main = threading.current_thread() is threading.main_thread()
+        numbers = self.signals if main else ()
+        self._before: dict[int, Any] = {
+            number: signal.signal(number, self._note) for number in numbers
+        }
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._main:
-            signal.signal(signal.SIGINT, self._before)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+        self._count += 1
+        if self._count > self.defers:
             raise KeyboardInterrupt
-        self.asked = True

@@ -38,3 +38,18 @@ def steps(*values: float, at: tuple[float, ...]) -> Callable[[float], float]:
             f"steps needs n + 1 values for n rising points in [0, 1], got values {values}, at={at}"
         )
     return lambda progress: values[sum(progress >= point for point in at)]
+
+
+def shown(value: object) -> str:
+    """A setting in words: a schedule by its values at the beginning, half-way and the end."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    if hasattr(value, "parameters"):  # a module, which would print all that is inside
+        return type(value).__name__
+    if not callable(value) or isinstance(value, type):
+        return repr(value)
+    try:
+        values = [float(value(progress)) for progress in (0.0, 0.5, 1.0)]
+    except Exception:  # a function of something else: a divergence, a model
+        return getattr(value, "__name__", type(value).__name__)
+    return f"({values[0]:g} -> {values[1]:g} -> {values[2]:g})"

@@ -1,4 +1,4 @@
-"""Runs that draw from every dice there is, for tests that stop them and let them go on."""
+"""Runs that draw from every random number generator there is, for tests that stop them and let them go on."""
 
 import torch
 from torch import nn
@@ -38,12 +38,14 @@ def source(kind, x, y):
     return DataLoader(Indexed(x, y), batch_size=7, **settings)
 
 
-def run(folder, kind="batches", optimizer="adamw", cached=False, **settings):
+def run(folder, kind="batches", optimizer="adamw", cached=False, scheduled=True, **settings):
     """A trainer and its batches, from the same beginning each time. 46 samples, 7 batches."""
     torch.manual_seed(0)
     x, y = torch.rand(46, 4, 4), torch.randint(3, (46,))
     teacher, student = MLP(16, 9, 3), MLP(16, 8, 3, dropout=0.3, input_dropout=0.1)
     objective = linear(0.7, 0.4) * SoftTargets(T=linear(8, 1)) + HardLabels(label_smoothing=0.1)
+    if not scheduled:
+        objective = 0.5 * SoftTargets(T=4) + HardLabels()
     if cached:
         teacher = CachedTeacher.write(folder / "teacher", teacher, x)
     else:
@@ -54,7 +56,7 @@ def run(folder, kind="batches", optimizer="adamw", cached=False, **settings):
     }
     trainer = Trainer(
         *(student, objective, teacher, factories[optimizer]),
-        schedule=cosine(1, 0.1),
+        schedule=cosine(1, 0.1) if scheduled else 1.0,
         device="cpu",
         clip=1.0,
         checkpoint=folder / "run.ckpt",

@@ -13,9 +13,10 @@ import numpy as np
 
 from ..progress import wrapped
 from .compare import compare, normalise
+from .notebook_format import value_metadata
 
-FOLDERS = ("checks", "lessons/checks", "../lessons/checks")
-GENERATOR = re.compile(r"check\.rng\(\"([\w.]+)\"\)")
+EXPECTED_FOLDERS = ("checks", "lessons/checks", "../lessons/checks")
+RNG_CALL = re.compile(r"check\.rng\(\"([\w.]+)\"\)")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -39,9 +40,9 @@ class Checks:
         self.recorded: list[tuple[str, Any]] = []
         self._passed: dict[str, Any] = {}  # check -> the function that passed it
         self._grading = os.environ.get("TINYKD_GRADING") == "1"
-        # A seed of one's own makes sense only where the expected values were made with it.
+        # The expected values that ship with a lesson belong to seed 0, so only grading has another.
         self._seed = os.environ.get("TINYKD_SEED", "0") if self._grading else "0"
-        # A class's kernel knows no seed, only what comes of it for its own checks.
+        # In a class a kernel never learns the seed, only the generators' seeds of its own checks.
         self._seeds = json.loads(os.environ.get("TINYKD_SEEDS", "null")) if self._grading else None
 
     def __call__(self, name: str, value: Any) -> None:
@@ -75,7 +76,7 @@ class Checks:
     def rng(self, name: str) -> np.random.Generator:
         """A generator whose numbers depend only on `name` (and, when grading, on TINYKD_SEED)."""
         return np.random.default_rng(
-            self._seeds[name] if self._seeds else seed_of(name, self._seed)
+            self._seeds[name] if self._seeds else generator_seed(name, self._seed)
         )
 
     def ready(self, yours: F, library: F) -> F:
@@ -96,7 +97,7 @@ class Checks:
         return library
 
     def _expected(self) -> dict[str, Any]:
-        places = [Path(folder) / f"{self.lesson}.json" for folder in FOLDERS]
+        places = [Path(folder) / f"{self.lesson}.json" for folder in EXPECTED_FOLDERS]
         for place in places:
             if place.is_file():
                 return json.loads(place.read_text(encoding="utf-8"))
@@ -135,14 +136,14 @@ def with_gradient(value: Any, *inputs: Any) -> dict[str, Any]:
     return {"value": value, "gradient": found[0] if len(found) == 1 else found}
 
 
-def seed_of(name: str, seed: str | int) -> int:
-    """The seed of the generator `name` under the seed of a class."""
+def generator_seed(name: str, seed: str | int) -> int:
+    """The seed of the generator `check.rng(name)` under the seed of a class."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode()).digest()[:8], "big")
 
 
-def seeds(source: str, seed: int) -> dict[str, int]:
-    """The seed of every generator that `source` asks for."""
-    return {name: seed_of(name, seed) for name in GENERATOR.findall(source)}
+def generator_seeds(source: str, seed: int) -> dict[str, int]:
+    """The seed of every generator that `source` asks for, by name."""
+    return {name: generator_seed(name, seed) for name in RNG_CALL.findall(source)}
 
 
 def known_mistake(
@@ -164,5 +165,4 @@ def _publish(text: str, name: str, value: Any) -> None:
         return
     from IPython.display import publish_display_data
 
-    mark = {"check": name, "value": json.dumps(value)}
-    publish_display_data({"text/plain": text}, {"tinykd": mark})
+    publish_display_data({"text/plain": text}, value_metadata(name, value))

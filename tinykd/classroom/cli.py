@@ -10,7 +10,7 @@ import typer
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
-def _usable() -> int:
+def _usable_cpus() -> int:
     """Processors this process may use, not those of the whole machine."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -32,8 +32,8 @@ def build(
 ) -> None:
     """Make the notebooks of the lessons from solutions/NN_name.py, and prove their checks."""
     _need_extra()
-    from .build import build_lesson, check_lesson
-    from .lesson import LessonError
+    from .author.build import build_lesson, check_lesson
+    from .author.lesson import LessonError
 
     failed = False
     for source in _sources(which):
@@ -63,8 +63,9 @@ def check(
 ) -> None:
     """Grade a notebook: exit status 0 for all points, 1 for points lost, 2 if not gradable."""
     _need_extra()
-    from .grade import grade, report
-    from .graft import NotGradable
+    from .grading.grade_notebook import grade_own_notebook
+    from .grading.read_submission import NotGradable
+    from .grading.result import grade_as_text
 
     if reference is None:
         reference = notebook.absolute().parent.parent / "solutions" / notebook.name
@@ -72,12 +73,12 @@ def check(
             typer.echo(f"cannot grade: no solution at {reference}; give --reference", err=True)
             raise typer.Exit(2)
     try:
-        result = grade(notebook, reference, cell_seconds, seconds)
+        result = grade_own_notebook(notebook, reference, cell_seconds, seconds)
     except NotGradable as error:
         typer.echo(f"cannot grade: {' '.join(str(error).split())}", err=True)
         raise typer.Exit(2) from None
-    typer.echo(report(result))
-    raise typer.Exit(0 if result.points == result.most else 1)
+    typer.echo(grade_as_text(result))
+    raise typer.Exit(0 if result.points == result.max_points else 1)
 
 
 @app.command()
@@ -87,7 +88,7 @@ def grade(
     ],
     lesson: Annotated[str, typer.Option(help="A lesson's number or name, such as 03")],
     out: Annotated[Path, typer.Option(help="Folder of the reports; the same one goes on")],
-    jobs: Annotated[int, typer.Option(min=1, help="Submissions at a time")] = _usable(),
+    jobs: Annotated[int, typer.Option(min=1, help="Submissions at a time")] = _usable_cpus(),
     seed: Annotated[
         int | None, typer.Option(min=0, help="Draws the checks' inputs; random, and kept in --out")
     ] = None,
@@ -104,11 +105,11 @@ def grade(
     Ctrl-C stops (exit status 130); the same command goes on where it was.
     """
     _need_extra()
-    from .classes import How, grade_class
-    from .kept import ClassError
-    from .kernels import SandboxMissing
-    from .lesson import LessonError
-    from .terminal import UNSAFE, ending
+    from .author.lesson import LessonError
+    from .roster.folder_lock import ClassError
+    from .roster.run_class import GradingOptions, grade_class
+    from .roster.terminal import UNSAFE_WARNING, closing_message
+    from .sandbox.bubblewrap import SandboxMissing
 
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # names in any script
     sources = _sources(lesson)
@@ -117,10 +118,10 @@ def grade(
         typer.echo(f"--lesson {lesson!r} fits {names}: name one", err=True)
         raise typer.Exit(2)
     if unsafe:
-        typer.echo(UNSAFE)
-    how = How(jobs, not unsafe, gpu, seconds, cell_seconds)
+        typer.echo(UNSAFE_WARNING)
+    options = GradingOptions(jobs, not unsafe, gpu, seconds, cell_seconds)
     try:
-        result = grade_class(submissions, sources[0], out, how, seed, only or (), typer.echo)
+        result = grade_class(submissions, sources[0], out, options, seed, only or (), typer.echo)
     except SandboxMissing as error:
         typer.echo(f"no sandbox: {error}\nNothing was graded. --unsafe goes without.", err=True)
         raise typer.Exit(2) from None
@@ -130,9 +131,9 @@ def grade(
     except KeyboardInterrupt:
         typer.echo("interrupted before anything was graded; the same command goes on", err=True)
         raise typer.Exit(130) from None
-    text, code = ending(result)
+    text, code = closing_message(result)
     typer.echo(text)
-    if result.stuck:  # waiting for its thread could take as long as a submission may
+    if result.thread_stuck:  # waiting for its thread could take as long as a submission may
         sys.stdout.flush()
         os._exit(code)
     raise typer.Exit(code)

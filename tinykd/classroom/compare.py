@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from .diagnose import diagnose
+
 RTOL, ATOL = 1e-4, 1e-6
 MAX_VALUES = 20_000
 # JSON has no spelling for these three; a reference is always finite, so no real value collides.
@@ -174,8 +176,6 @@ def _compare_arrays(got: np.ndarray, want: np.ndarray, rtol: float, atol: float)
     if got.dtype == bool:
         wrong = got != want
         return f"{wrong.sum()} of {got.size} are wrong, the first at {_first(wrong)}"
-    from .diagnose import diagnose  # it needs the helpers above
-
     return diagnose(got, want, rtol, atol)
 
 

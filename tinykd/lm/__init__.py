@@ -1,15 +1,25 @@
 """Language models: a transformer from scratch, and all it takes to distil one into another."""
 
-from .answers import cons_at_k, extract_answer, pass_at_k, verify, wilson
 from .batches import SequenceBatches, shift_and_mask
-from .chunked import Chunked, Head, Headless, chunked
+from .chunked import Chunked, Head, Headless, LazyLogits, chunked
 from .generate import generate, nucleus
 from .layers import Config
 from .lora import add_lora, load_lora, merge_lora, save_lora, unmerge_lora
 from .matching import AttentionScores, HiddenStates
 from .onpolicy import MiniLLM, OnPolicy
-from .problems import Problem, arithmetic, load_word_problems
-from .reasoning import evaluate_reasoning, rejection_sample, sample
+from .reasoning import (
+    Problem,
+    arithmetic,
+    cons_at_k,
+    evaluate_reasoning,
+    extract_answer,
+    load_word_problems,
+    pass_at_k,
+    rejection_sample,
+    sample,
+    verify,
+    wilson,
+)
 from .tokenizer import Tokenizer
 from .topk import TopK, top_k, topk_kl
 from .topk_teacher import TopKTeacher
@@ -24,6 +34,7 @@ __all__ = [
     "Head",
     "Headless",
     "HiddenStates",
+    "LazyLogits",
     "MiniLLM",
     "OnPolicy",
     "Problem",

@@ -1,14 +1,16 @@
 """Prompts and answers as batches: shifted, masked and padded in one place, and nowhere else."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-IGNORE = -100
+from ..batch import IGNORE
+from ..data.source import Source, as_index, cut, in_order_of_length
+
 BUCKET = 50  # batches' worth of examples that are sorted by length together
 
 Example = tuple[Sequence[int], Sequence[int]]
@@ -37,20 +39,20 @@ def shift_and_mask(input_ids: Tensor, answer_start: Tensor, lengths: Tensor) -> 
     return shifted.masked_fill(~inside, IGNORE)
 
 
-class SequenceBatches:
+class SequenceBatches(Source):
     """Batches of (prompt, answer) examples of similar length; the loss is on the answers alone.
 
     Yields mappings for Trainer: "input_ids" and "attention_mask" (B, T), padded on the right;
-    "keep" (N,), the flat positions that predict an answer token; their "labels" (N,); "index" (B,),
-    the examples' numbers. With `dense`, labels are (B, T) with -100 elsewhere, "mask" (B, T)
-    is True where they are not, and there is no "keep": for terms that look along a sequence.
+    "positions" (N,), the flat positions that predict an answer token; their "labels" (N,); "index"
+    (B,), the examples' numbers. With `dense`, labels are (B, T) with -100 elsewhere, "mask" (B, T)
+    is True where they are not, and no positions are picked: for terms that look along a sequence.
 
     Prefer `tokens`: batches of equally many examples but unlike length weigh the same, so that a
     token of a short answer, its end above all, counts for more than one of a long answer.
 
     examples: (prompt ids, answer ids) pairs. An answer ends in the end-of-sequence id, or the model
     never learns to stop. size: examples in a batch; or tokens: the most that B * T may be.
-    Order depends on (seed, epoch) alone, as in `tinykd.Batches`.
+    Order and shares of ranks as in `tinykd.data.Source`.
 
     Raises ValueError for no examples, an empty prompt or answer, neither or both of size and
     tokens, or an example longer than `tokens`.
@@ -66,6 +68,7 @@ class SequenceBatches:
         seed: int = 0,
         dense: bool = False,
     ) -> None:
+        super().__init__(seed)
         if (size is None) == (tokens is None) or (size or tokens or 0) < 1:
             raise ValueError(f"give size or tokens, at least 1; got size={size}, tokens={tokens}")
         for n, (prompt, answer) in enumerate(examples):
@@ -78,46 +81,37 @@ class SequenceBatches:
         if not examples:
             raise ValueError("no examples: there is nothing to train on")
         self.examples, self.size, self.tokens, self.pad = examples, size, tokens, pad
-        self.shuffle, self.seed, self.dense, self.epoch = shuffle, seed, dense, 0
+        self.shuffle, self.dense = shuffle, dense
+        self.lengths = np.array([len(prompt) + len(answer) for prompt, answer in examples])
 
     def __len__(self) -> int:
         """Batches in the next epoch; with `tokens` their number depends on the order."""
-        if self.size:
-            return math.ceil(len(self.examples) / self.size)
-        return len(self._groups(self.epoch))
+        return math.ceil(len(self.examples) / self.size) if self.size else super().__len__()
 
-    def set_epoch(self, epoch: int) -> None:
-        """Make the next pass the one of `epoch`, counted from 0."""
-        self.epoch = epoch
+    def settings(self) -> dict[str, Any]:
+        """Seed, sizes and order; the number of batches may differ from epoch to epoch."""
+        own = {"samples": len(self.examples), "tokens_in_all": int(self.lengths.sum())}
+        own |= {"size": self.size or 0, "tokens": self.tokens or 0, "shuffle": self.shuffle}
+        return {k: v for k, v in super().settings().items() if k != "batches"} | own
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        groups = self._groups(self.epoch)
-        self.epoch += 1
-        return map(self.batch, groups)
-
-    def _groups(self, epoch: int) -> list[np.ndarray]:
-        """Numbers of the examples of each batch."""
-        length = np.array([len(prompt) + len(answer) for prompt, answer in self.examples])
-        dice = np.random.default_rng((self.seed % 2**64, epoch))
-        order = np.arange(len(length))
+    def groups(self, rng: np.random.Generator) -> list[np.ndarray]:
+        """Examples of similar length together, the batches in random order."""
         if not self.shuffle:
-            return self._cut(order, length)
-        order = dice.permutation(order)
-        bucket = BUCKET * (self.size or max(1, (self.tokens or 0) // int(length.mean())))
-        parts = [order[i : i + bucket] for i in range(0, len(order), bucket)]
-        ordered = np.concatenate([part[np.argsort(length[part], kind="stable")] for part in parts])
-        groups = self._cut(ordered, length)
-        return [groups[i] for i in dice.permutation(len(groups))]
+            return self._cut(np.arange(len(self.lengths)))
+        size = self.size or max(1, (self.tokens or 0) // int(self.lengths.mean()))
+        groups = self._cut(in_order_of_length(rng, self.lengths, BUCKET * size))
+        return [groups[i] for i in rng.permutation(len(groups))]
 
-    def _cut(self, order: np.ndarray, length: np.ndarray) -> list[np.ndarray]:
+    def _cut(self, order: np.ndarray) -> list[np.ndarray]:
+        if self.size:
+            return cut(order, self.size)
         groups: list[list[int]] = [[]]
         longest = 0
         for i in order.tolist():
-            longest = max(longest, int(length[i]))
-            rows = len(groups[-1]) + 1
-            if rows > self.size if self.size else rows * longest > (self.tokens or 0):
+            longest = max(longest, int(self.lengths[i]))
+            if (len(groups[-1]) + 1) * longest > (self.tokens or 0):
                 groups.append([])
-                longest = int(length[i])
+                longest = int(self.lengths[i])
             groups[-1].append(i)
         return [np.array(group) for group in groups]
 
@@ -133,9 +127,9 @@ class SequenceBatches:
         batch = {
             "input_ids": ids,
             "attention_mask": (torch.arange(ids.shape[1]) < lengths[:, None]).long(),
-            "index": torch.as_tensor(np.asarray(index)),
+            "index": as_index(index),
         }
         if self.dense:  # the mask is for terms that do not read labels, such as SoftTargets
             return {**batch, "labels": labels, "mask": labels != IGNORE}
-        keep = (labels.flatten() != IGNORE).nonzero().squeeze(1)
-        return {**batch, "keep": keep, "labels": labels.flatten()[keep]}
+        positions = (labels.flatten() != IGNORE).nonzero().squeeze(1)
+        return {**batch, "positions": positions, "labels": labels.flatten()[positions]}

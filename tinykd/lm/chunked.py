@@ -17,7 +17,7 @@ torch.utils.checkpoint around each chunk, every chunk makes a (V, D) gradient of
 twice the time of this and more memory.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -25,20 +25,36 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..objective import Objective, Outputs, Term, as_objective
+from ..batch import blank
+from ..objective import Objective, Outputs, Targets, Term, as_objective
 from ..schedules import Schedule
-from .topk import TopK
 
 
-class Head(NamedTuple):
+class LazyLogits(NamedTuple):
     """Logits that are not there yet: hidden (N, D), and weight (V, D), one vector a word."""
 
     hidden: Tensor
     weight: Tensor
 
+    @property
+    def shape(self) -> torch.Size:
+        """(N, V), as if they were there."""
+        return torch.Size([len(self.hidden), len(self.weight)])
+
+    def part(self, rows: slice) -> Tensor:
+        """The logits (n, V) of these positions."""
+        return F.linear(self.hidden[rows], self.weight.type_as(self.hidden))
+
+    def parts(self, size: int = 128) -> list[slice]:
+        """The positions, `size` at a time."""
+        return [slice(i, i + size) for i in range(0, max(len(self.hidden), 1), size)]
+
+
+Head = LazyLogits  # its name in tinykd 0.1
+
 
 class Headless(nn.Module):
-    """A language model that stops before its head: gives a `Head` of the positions in `keep`.
+    """A language model that stops before its head: gives `LazyLogits` of the wanted positions.
 
     model: anything with .hidden(input_ids, attention_mask) -> (B, T, D) and .head_weight (V, D),
     such as a Transformer. It stays the same object: train this, then use that.
@@ -52,21 +68,26 @@ class Headless(nn.Module):
         self.model = model
 
     def forward(
-        self, input_ids: Tensor, attention_mask: Tensor | None = None, keep: Tensor | None = None
-    ) -> Head:
-        """hidden: (len(keep), D), or (B T, D) where nothing is picked."""
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        positions: Tensor | None = None,
+    ) -> LazyLogits:
+        """hidden: (len(positions), D), or (B T, D) where nothing is picked."""
         hidden = self.model.hidden(input_ids, attention_mask).flatten(0, 1)
         kind = hidden.device.type
         if torch.is_autocast_enabled(kind):  # the head's own precision, as on the dense path
             hidden = hidden.to(torch.get_autocast_dtype(kind))
-        return Head(hidden if keep is None else hidden[keep], self.model.head_weight)
+        return LazyLogits(
+            hidden if positions is None else hidden[positions], self.model.head_weight
+        )
 
 
-def chunked(f: Callable[..., Tensor], head: Head, *rest: Any, size: int = 128) -> Tensor:
+def chunked(f: Callable[..., Tensor], head: LazyLogits, *rest: Any, size: int = 128) -> Tensor:
     """f(logits, *rest) at every position, with the logits of at most `size` positions at a time.
 
     f: takes logits (n, V) and what of `rest` belongs to these positions, and returns (n, ...).
-    rest: tensors (N, ...), a teacher's Head (f gets its logits) or TopK, or None; all constants.
+    rest: tensors (N, ...), a teacher's LazyLogits (f gets its logits) or TopK, or None: constants.
     Returns (N, ...). Gradients flow into head.hidden and head.weight, and nowhere else.
     Raises ValueError if size < 1, or if something in `rest` has not N positions.
 
@@ -77,34 +98,36 @@ def chunked(f: Callable[..., Tensor], head: Head, *rest: Any, size: int = 128) -
         raise ValueError(f"size must be at least 1 position, got {size}")
     count = len(head.hidden)
     for x in rest:
-        if x is not None and _length(x) != count:
-            raise ValueError(f"the head has {count} positions, a {type(x).__name__} {_length(x)}")
+        if x is not None and x.shape[0] != count:
+            raise ValueError(f"the head has {count} positions, a {type(x).__name__} {x.shape[0]}")
     return _Again.apply(f, size, rest, head.hidden, head.weight)
 
 
 class Chunked(Objective):
     """An objective over per-position terms, evaluated `size` positions at a time.
 
-    objective: terms that look at logits, labels and mask, of a student that gives a `Head`; the
-    teacher may give logits, a Head or TopK. The terms share the logits of a chunk, so a second one
-    is nearly free; what is added to a Chunked later joins them.
+    objective: terms that look at logits, labels and mask, of a student that gives `LazyLogits`;
+    the teacher may give logits, LazyLogits or TopK. The terms share the logits of a chunk, so a
+    second one is nearly free; what is added to a Chunked later joins them.
 
-    Raises ValueError if size < 1, for a term that looks at layers, or a student that is no Head.
+    Raises ValueError if size < 1, for a term that looks at layers, or a student that has
+    computed its logits already.
     """
 
     def __init__(self, objective: Term | Objective, size: int = 128) -> None:
         super().__init__(as_objective(objective).pairs())
         if size < 1:
             raise ValueError(f"size must be at least 1 position, got {size}")
-        if layered := self.layers("student") + self.layers("teacher"):
+        layers = (self.student_layers(), *self.teacher_layers().values())
+        if layered := [name for names in layers for name in names]:
             raise ValueError(f"terms on layers cannot be cut into positions: {layered}")
         self.size = size
 
     def __add__(self, other: Term | Objective) -> "Chunked":
         return Chunked(super().__add__(other), self.size)
 
-    def __radd__(self, other: Term | Objective) -> "Chunked":
-        return Chunked(Objective([*as_objective(other).pairs(), *self.pairs()]), self.size)
+    def __radd__(self, other: Any) -> "Chunked":
+        return Chunked(super().__radd__(other), self.size)
 
     def __rmul__(self, weight: Schedule) -> "Chunked":
         return Chunked(super().__rmul__(weight), self.size)
@@ -114,19 +137,25 @@ class Chunked(Objective):
     def sums(self, out: Outputs) -> Tensor:
         """Sum over valid positions of each term, shape (K,), as Objective.sums."""
         head: Any = out.student
-        if not isinstance(head, Head):
+        if not isinstance(head, LazyLogits):
             raise ValueError("Chunked needs a student without its head: Trainer(Headless(model))")
-        names = [name for name in ("labels", "mask") if name in out.batch]
-        terms = [term for _, term in self.pairs()]
-        valid = torch.stack([term.valid(out.batch) for term in terms], 1)  # (N, K)
+        valid = torch.stack(self.valid(out.batch), 1)  # (N, K)
+        counts = valid.any(1)
+        head = head._replace(hidden=blank(head.hidden, counts))
+        teachers = out.teachers or {None: Targets(out.teacher, {})}
+        said = [one.logits for one in teachers.values()]
+        batch = {k: x for k, x in out.batch.items() if not isinstance(x, Tensor)}
+        own = {k: out.batch[k] for k in ("labels", "soft_labels") if k in out.batch}
+        own["mask"] = out.batch.get("mask", counts)
 
-        def values(logits: Tensor, teacher: Any, *own: Tensor) -> Tensor:
-            batch: Mapping[str, Any] = dict(zip(names, own, strict=True))
-            part = replace(out, batch=batch, student=logits, teacher=teacher)
-            return torch.stack([term.per_position(part) for term in terms], 1)
+        def values(logits: Tensor, *rest: Any) -> Tensor:
+            asked = {k: Targets(x, {}) for k, x in zip(teachers, rest, strict=False)}
+            part = {**batch, **dict(zip(own, rest[len(asked) :], strict=True))}
+            return torch.stack(
+                self.each(replace(out, batch=part, student=logits, teachers=asked)), 1
+            )
 
-        own = [out.batch[name] for name in names]
-        each = chunked(values, head, out.teacher, *own, size=self.size)  # (N, K)
+        each = chunked(values, head, *said, *own.values(), size=self.size)  # (N, K)
         return each.masked_fill(~valid, 0.0).sum(0)
 
 
@@ -139,16 +168,17 @@ class _Again(torch.autograd.Function):
     ) -> Tensor:
         ctx.f, ctx.size, ctx.rest = f, size, rest
         ctx.save_for_backward(hidden, weight)
-        parts = [f(*_part((Head(hidden, weight), *rest), rows)) for rows in _chunks(hidden, size)]
-        return torch.cat(parts)
+        head = LazyLogits(hidden, weight)
+        return torch.cat([f(*_part((head, *rest), rows)) for rows in head.parts(size)])
 
     @staticmethod
     def backward(ctx: Any, slope: Tensor) -> tuple:
         hidden, weight = ctx.saved_tensors
         to_hidden = torch.empty_like(hidden)
         to_weight = torch.zeros_like(weight, dtype=torch.promote_types(weight.dtype, torch.float32))
-        for rows in _chunks(hidden, ctx.size):
-            logits, *rest = _part((Head(hidden, weight), *ctx.rest), rows)
+        head = LazyLogits(hidden, weight)
+        for rows in head.parts(ctx.size):
+            logits, *rest = _part((head, *ctx.rest), rows)
             with torch.enable_grad():
                 values = ctx.f(logits.requires_grad_(), *rest)
             (to_logits,) = torch.autograd.grad(values, logits, slope[rows])  # (n, V)
@@ -160,19 +190,6 @@ class _Again(torch.autograd.Function):
         return None, None, None, to_hidden, to_weight.type_as(weight)
 
 
-def _chunks(hidden: Tensor, size: int) -> list[slice]:
-    return [slice(i, i + size) for i in range(0, max(len(hidden), 1), size)]
-
-
 def _part(values: tuple, rows: slice) -> list:
-    """These positions of each: of a Head its logits, of TopK its rows, of None nothing."""
-    return [
-        F.linear(x.hidden[rows], x.weight.type_as(x.hidden)) if isinstance(x, Head)
-        else TopK(x.ids[rows], x.log_p[rows], x.T) if isinstance(x, TopK)
-        else x if x is None else x[rows]
-        for x in values
-    ]  # fmt: skip
-
-
-def _length(x: Any) -> int:
-    return len(x.hidden if isinstance(x, Head) else x.ids if isinstance(x, TopK) else x)
+    """These positions of each: of LazyLogits the logits, of TopK its rows, of None nothing."""
+    return [x.part(rows) if hasattr(x, "part") else x if x is None else x[rows] for x in values]

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..models import frozen
 from ..progress import bar
 from ..softmax import softmax
-from .layers import ROOM, Cache
+from .layers import SPARE, Cache
 from .transformer import Transformer
 
 READ = 16  # prompts read at a time; they come in order of length
@@ -50,8 +50,8 @@ def generate(
             f"temperature must be at least 0 and top_p in (0, 1], got {temperature} and {top_p}"
         )
     device = next(model.parameters()).device
-    dice = torch.Generator(device).manual_seed(seed)
-    pick = functools.partial(draw, temperature=temperature, top_p=top_p, dice=dice)
+    rng = torch.Generator(device).manual_seed(seed)
+    pick = functools.partial(draw, temperature=temperature, top_p=top_p, rng=rng)
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     answers: list[list[int]] = [[] for _ in prompts]
     start, tokens = time.perf_counter(), 0
@@ -94,7 +94,7 @@ def _write(
             live = live[live]
 
 
-def draw(logits: Tensor, temperature: float, top_p: float, dice: torch.Generator) -> Tensor:
+def draw(logits: Tensor, temperature: float, top_p: float, rng: torch.Generator) -> Tensor:
     """One token a row, shape (B,), from logits (B, V)."""
     if temperature == 0:
         return logits.argmax(-1)
@@ -104,7 +104,7 @@ def draw(logits: Tensor, temperature: float, top_p: float, dice: torch.Generator
     # The first token at which the running sum exceeds a uniform draw; torch.multinomial draws a
     # number for each of the V tokens and takes seven times as long.
     running = p.cumsum(-1)
-    at = torch.rand(len(p), 1, generator=dice, device=p.device) * running[:, -1:]
+    at = torch.rand(len(p), 1, generator=rng, device=p.device) * running[:, -1:]
     return torch.searchsorted(running, at, right=True).squeeze(1)
 
 
@@ -130,7 +130,7 @@ class _Stream:
         place = {tuple(prompt): n for n, prompt in enumerate(dict.fromkeys(map(tuple, prompts)))}
         different = list(place)
         length = max(map(len, different))
-        self.cache = Cache(model.config, len(different), length + ROOM, weight)
+        self.cache = Cache(model.config, len(different), length + SPARE, weight)
         self.cache.length = length
         logits = []
         for first in range(0, len(different), READ):  # a few at a time: little padding
@@ -158,4 +158,4 @@ class _Stream:
         device = self.model.embed.weight.device
         ids, real = (torch.as_tensor(x, device=device) for x in (ids, real))
         last = torch.arange(1, len(ids) + 1, device=device) * ids.shape[1] - 1
-        return self.model(ids, real, keep=last, cache=cache)
+        return self.model(ids, real, positions=last, cache=cache)

@@ -4,46 +4,20 @@ Letters: B sequences, T positions, S keys, D width, H heads of size d; G query h
 of keys.
 """
 
+import functools
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..softmax import at_least_float32
+from .config import Config
 
-Turn = tuple[Tensor, Tensor]  # cosines and sines, from `angles`
-
-
-ROOM = 64  # positions by which a full cache grows
+Rotation = tuple[Tensor, Tensor]  # cosines and sines, from `angles`
 
 
-@dataclass
-class Config:
-    """Shape of a transformer. hidden: width inside the feed-forward, default 8/3 of `width`.
-
-    Raises ValueError where heads do not divide the width, or key heads the heads.
-    """
-
-    vocab: int
-    width: int
-    layers: int
-    heads: int
-    kv_heads: int | None = None
-    hidden: int | None = None
-    rope_base: float = 10_000.0
-    norm_eps: float = 1e-5
-    causal: bool = True
-    tied: bool = True
-
-    def __post_init__(self) -> None:
-        self.kv_heads = self.kv_heads or self.heads
-        self.hidden = self.hidden or 8 * math.ceil(self.width / 3)
-        if self.width % (2 * self.heads):
-            raise ValueError(f"width {self.width} must be an even multiple of {self.heads} heads")
-        if self.heads % self.kv_heads:
-            raise ValueError(f"kv_heads {self.kv_heads} must divide {self.heads} heads")
+SPARE = 64  # positions by which a full cache grows
 
 
 class Cache:
@@ -55,7 +29,7 @@ class Cache:
     """
 
     def __init__(self, config: Config, rows: int, capacity: int, like: Tensor) -> None:
-        size = (rows, config.kv_heads or config.heads, capacity, config.width // config.heads)
+        size = (rows, config.kv_heads or 0, capacity, config.head_size or 0)
         self.keys = [like.new_zeros(size) for _ in range(config.layers)]
         self.values = [like.new_zeros(size) for _ in range(config.layers)]
         self.real = torch.zeros(rows, capacity, dtype=torch.bool, device=like.device)
@@ -65,7 +39,7 @@ class Cache:
         """Make room for the positions of `real` (rows, T) behind those so far, and mark them."""
         end = self.length + real.shape[1]
         if (more := end - self.real.shape[1]) > 0:
-            more = max(more, ROOM)
+            more = max(more, SPARE)
             self.keys = [F.pad(key, (0, 0, 0, more)) for key in self.keys]
             self.values = [F.pad(value, (0, 0, 0, more)) for value in self.values]
             self.real = F.pad(self.real, (0, more))
@@ -93,11 +67,25 @@ class Cache:
         self.real = self.real[rows]
 
 
-def angles(positions: Tensor, size: int, base: float) -> tuple[Tensor, Tensor]:
-    """Cosines and sines (B, 1, T, d / 2) of the angles position * base**(-2 i / d)."""
-    speed = base ** (-torch.arange(0, size, 2, device=positions.device).float() / size)
-    angle = positions[:, None, :, None].float() * speed
+def angles(
+    positions: Tensor, size: int, base: float, factors: tuple[float, ...] | None = None
+) -> tuple[Tensor, Tensor]:
+    """Cosines and sines (B, 1, T, d / 2) of the angles position * base**(-2 i / d) / factor_i.
+
+    factors: d / 2 numbers by which a model turns more slowly than it was made to, so that more
+    positions fit into a circle; None: 1 (`tinykd.lm.weights.rope` has what is in use).
+    """
+    frequency = base ** (-torch.arange(0, size, 2, device=positions.device).float() / size)
+    if factors is not None:
+        frequency = frequency / _on(positions.device, factors)
+    angle = positions[:, None, :, None].float() * frequency
     return angle.cos(), angle.sin()
+
+
+@functools.lru_cache
+def _on(device: torch.device, values: tuple[float, ...]) -> Tensor:
+    """Copied to the device once, not in every step: a copy would wait for the device."""
+    return torch.tensor(values, device=device)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -126,23 +114,28 @@ class RMSNorm(nn.Module):
 class Attention(nn.Module):
     """softmax(q k^T / sqrt(d)) v: each position fetches what others hold (1706.03762, eq. 1).
 
-    Grouped queries (arXiv 2305.13245): G query heads share one head of keys and values.
+    Grouped queries (arXiv 2305.13245): G query heads share one head of keys and values. Qwen3
+    (arXiv 2505.09388, section 2) normalises each q and k before it is turned.
     """
 
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.heads, self.kv_heads = config.heads, config.kv_heads or config.heads
-        self.size = config.width // config.heads
-        self.query = nn.Linear(config.width, self.heads * self.size, bias=False)
-        self.key = nn.Linear(config.width, self.kv_heads * self.size, bias=False)
-        self.value = nn.Linear(config.width, self.kv_heads * self.size, bias=False)
-        self.output = nn.Linear(config.width, config.width, bias=False)
+        self.size = config.head_size or config.width // config.heads
+        self.query = _linear(config, "query", config.width, self.heads * self.size)
+        self.key = _linear(config, "key", config.width, self.kv_heads * self.size)
+        self.value = _linear(config, "value", config.width, self.kv_heads * self.size)
+        self.output = _linear(config, "output", self.heads * self.size, config.width)
+        self.query_norm, self.key_norm = (
+            RMSNorm(self.size, config.norm_eps) if config.qk_norm else nn.Identity()
+            for _ in range(2)
+        )
         self.scores = nn.Identity()  # q k^T / sqrt(d), (B, H, T, S): here for Capture to look at
 
     def forward(
         self,
         x: Tensor,
-        turn: tuple[Tensor, Tensor],
+        rotation: tuple[Tensor, Tensor],
         mask: Tensor | None,
         cache: Cache | None,
         n: int,
@@ -152,7 +145,7 @@ class Attention(nn.Module):
             project(x).unflatten(-1, (-1, self.size)).transpose(1, 2)  # (B, H, T, d)
             for project in (self.query, self.key, self.value)
         )
-        q, k = rotate(q, *turn), rotate(k, *turn)
+        q, k = rotate(self.query_norm(q), *rotation), rotate(self.key_norm(k), *rotation)
         if cache is not None:
             k, v = cache.append(n, k, v)
         watched, alone = bool(self.scores._forward_hooks), q.shape[2] == 1
@@ -184,13 +177,17 @@ class FeedForward(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         hidden = config.hidden or 0
-        self.gate = nn.Linear(config.width, hidden, bias=False)
-        self.up = nn.Linear(config.width, hidden, bias=False)
-        self.down = nn.Linear(hidden, config.width, bias=False)
+        self.gate = _linear(config, "gate", config.width, hidden)
+        self.up = _linear(config, "up", config.width, hidden)
+        self.down = _linear(config, "down", hidden, config.width)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, D) -> (B, T, D), each position by itself."""
         return self.down(F.silu(self.gate(x)) * self.up(x))
+
+
+def _linear(config: Config, name: str, inputs: int, outputs: int) -> nn.Linear:
+    return nn.Linear(inputs, outputs, bias=name in config.biases)
 
 
 class Block(nn.Module):
@@ -206,11 +203,11 @@ class Block(nn.Module):
     def forward(
         self,
         x: Tensor,
-        turn: tuple[Tensor, Tensor],
+        rotation: tuple[Tensor, Tensor],
         mask: Tensor | None,
         cache: Cache | None,
         n: int,
     ) -> Tensor:
         """(B, T, D) -> (B, T, D)."""
-        x = x + self.attention(self.attention_norm(x), turn, mask, cache, n)
+        x = x + self.attention(self.attention_norm(x), rotation, mask, cache, n)
         return x + self.feed_forward(self.feed_forward_norm(x))

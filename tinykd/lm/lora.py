@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..checkpoint import atomic
+from ..files import atomic
 from .transformer import Transformer
 
 

@@ -15,15 +15,16 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from ..batch import blank
 from ..objective import Outputs, Term
 
 
 class HiddenStates(Term):
     """Mean over features of (r(H_s) - H_t)**2 at every token (TinyBERT, 1909.10351, eq. 8 and 9).
 
-    student, teacher: dotted names of layers whose output is (B, T, D) and (B, T, D'), such as
-    "embed" or "blocks.2". regressor: a module from D to D', trained with the student, such as
-    nn.Linear(D, D', bias=False); None where D = D'.
+    student_layer, teacher_layer: dotted names of layers whose output is (B, T, D) and (B, T, D'),
+    such as "embed" or "blocks.2". regressor: a module from D to D', trained with the student, such
+    as nn.Linear(D, D', bias=False); None where D = D'.
 
     Raises ValueError if the shapes differ behind the regressor, or for a batch without
     "attention_mask".
@@ -31,17 +32,25 @@ class HiddenStates(Term):
 
     needs_teacher = True
 
-    def __init__(self, student: str, teacher: str, regressor: nn.Module | None = None) -> None:
+    def __init__(
+        self,
+        student_layer: str,
+        teacher_layer: str,
+        regressor: nn.Module | None = None,
+        teacher: str | None = None,
+    ) -> None:
         super().__init__()
-        self.student_layer, self.teacher_layer = student, teacher
+        self.student_layers, self.teacher_layers = (student_layer,), (teacher_layer,)
         self.regressor = nn.Identity() if regressor is None else regressor
+        self.teacher = teacher
 
     def per_position(self, out: Outputs) -> Tensor:
         """The squared gap of every token, (B, T)."""
-        student = self.regressor(out.student_layers[str(self.student_layer)])
-        teacher = out.teacher_layers[str(self.teacher_layer)].detach().to(student.dtype)
+        real = real_tokens(out.batch)
+        student = self.regressor(blank(out.student_layers[self.student_layers[0]], real))
+        teacher = out.teacher_layers[self.teacher_layers[0]].detach().to(student.dtype)
         _same_shape(self, student, teacher, "regressor=nn.Linear(student width, teacher width)")
-        return (student - teacher).square().mean(-1)
+        return (student - blank(teacher, real)).square().mean(-1)
 
     def valid(self, batch: Mapping[str, Any]) -> Tensor:
         """The real tokens, (B, T)."""
@@ -51,30 +60,37 @@ class HiddenStates(Term):
 class AttentionScores(Term):
     """Mean over heads and visible keys of (S_s - S_t)**2 at every query (TinyBERT, eq. 7).
 
-    student, teacher: dotted names of layers whose output is the scaled scores q k^T / sqrt(d)
-    before mask and softmax, (B, H, T, T), such as "blocks.2.attention.scores". Scores and not
-    probabilities are matched, as the paper found it to converge faster. causal: for a decoder,
-    where a token sees no later one, so that those scores mean nothing.
+    student_layer, teacher_layer: dotted names of layers whose output is the scaled scores
+    q k^T / sqrt(d) before mask and softmax, (B, H, T, T), such as "blocks.2.attention.scores".
+    Scores and not probabilities are matched, as the paper found it to converge faster. causal: for
+    a decoder, where a token sees no later one, so that those scores mean nothing.
 
     Raises ValueError if the numbers of heads differ, or for a batch without "attention_mask".
     """
 
     needs_teacher = True
 
-    def __init__(self, student: str, teacher: str, causal: bool = False) -> None:
+    def __init__(
+        self,
+        student_layer: str,
+        teacher_layer: str,
+        causal: bool = False,
+        teacher: str | None = None,
+    ) -> None:
         super().__init__()
-        self.student_layer, self.teacher_layer, self.causal = student, teacher, causal
+        self.student_layers, self.teacher_layers = (student_layer,), (teacher_layer,)
+        self.causal, self.teacher = causal, teacher
 
     def per_position(self, out: Outputs) -> Tensor:
         """The mean squared gap of every query, (B, T)."""
-        student = out.student_layers[str(self.student_layer)]
-        teacher = out.teacher_layers[str(self.teacher_layer)].detach().to(student.dtype)
+        student = out.student_layers[self.student_layers[0]]
+        teacher = out.teacher_layers[self.teacher_layers[0]].detach().to(student.dtype)
         _same_shape(self, student, teacher, "heads that correspond")
         visible = real_tokens(out.batch)[:, None, :].expand(-1, student.shape[-2], -1)  # (B, T, T)
         if self.causal:
             visible = visible.tril()
-        gap = (student - teacher).square().mean(1)  # (B, T, T)
-        gap = gap.masked_fill(~visible, 0.0)
+        seen = visible & real_tokens(out.batch)[..., None]  # what padding asks is as meaningless
+        gap = (student - teacher).masked_fill(~seen[:, None], 0.0).square().mean(1)  # (B, T, T)
         return gap.sum(-1) / visible.sum(-1).clamp_min(1)
 
     def valid(self, batch: Mapping[str, Any]) -> Tensor:
@@ -95,7 +111,7 @@ def real_tokens(batch: Mapping[str, Any]) -> Tensor:
 def _same_shape(term: Term, student: Tensor, teacher: Tensor, fix: str) -> None:
     if student.shape != teacher.shape:
         raise ValueError(
-            f"{type(term).__name__}: {term.student_layer!r} of the student gives "
-            f"{tuple(student.shape)}, {term.teacher_layer!r} of the teacher "
+            f"{type(term).__name__}: {term.student_layers[0]!r} of the student gives "
+            f"{tuple(student.shape)}, {term.teacher_layers[0]!r} of the teacher "
             f"{tuple(teacher.shape)}; it takes {fix}"
         )

@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from ..data.source import Source, shares
+from ..device import rank_and_ranks
 from ..losses import reverse_kl
 from ..objective import Outputs, Term
 from ..softmax import log_softmax
@@ -27,19 +29,20 @@ from .generate import generate
 from .transformer import Transformer
 
 
-class OnPolicy:
+class OnPolicy(Source):
     """Batches of which a share `fraction` is written by the student at that moment.
 
     For each batch of `data` a coin is thrown (GKD, algorithm 1): with probability `fraction` the
     batch is replaced by the student's own samples for the next `size` of the `prompts`, taken with
     the weights it has now, in eval mode and without gradient; else it is passed on as it is. A
-    sampled batch has the form of `SequenceBatches` ("input_ids", "attention_mask", "keep",
-    "labels"), the prompt is not scored, and "augmented": True marks it as not the data, so that a
+    sampled batch has the form of `SequenceBatches` ("input_ids", "attention_mask", "positions",
+    "labels"), the prompt is not scored, and "on_policy": True marks it as not the data, so that a
     cached teacher refuses it. `written` counts the tokens sampled so far.
 
     The coin and the samples depend on (seed, epoch, number of the batch) and on the student's
     weights, on nothing else: a run resumed from its checkpoint draws the same ones again. (It also
-    samples anew for the batches of the broken-off epoch that it skips: keep epochs short.)
+    samples anew for the batches of the broken-off epoch that it skips: keep epochs short.) Under
+    torch.distributed each process writes its share of a batch.
 
     Args:
         student: the model being trained.
@@ -54,6 +57,8 @@ class OnPolicy:
     Raises:
         ValueError: fraction outside [0, 1], size below 1, no prompts, or no data to mix with.
     """
+
+    repeatable = False  # drawn again by a later student, a batch is another one
 
     def __init__(
         self,
@@ -72,33 +77,39 @@ class OnPolicy:
             raise ValueError(f"fraction={fraction} needs data for the other batches: give `data`")
         if size < 1 or not len(prompts):
             raise ValueError(f"needs prompts and a size of at least 1, got {len(prompts)}, {size}")
+        super().__init__(seed)
         self.student, self.prompts, self.data, self.fraction = student, prompts, data, fraction
-        self.size, self.seed, self.sampling = size, seed, sampling
-        self.epoch = self.written = 0
+        self.size, self.sampling, self.written = size, sampling, 0
 
     def __len__(self) -> int:
         """Batches in an epoch: those of the data, or one pass over the prompts."""
         return -(-len(self.prompts) // self.size) if self.data is None else len(self.data)
 
+    def settings(self) -> dict[str, Any]:
+        """Seed, share and sizes, and those of the data."""
+        own = {"prompts": len(self.prompts), "size": self.size, "fraction": self.fraction}
+        inner = self.data.settings() if hasattr(self.data, "settings") else {}
+        return super().settings() | own | {f"data {k}": v for k, v in inner.items()}
+
     def set_epoch(self, epoch: int) -> None:
         """Make the next pass the one of `epoch`, counted from 0."""
-        self.epoch = epoch
+        super().set_epoch(epoch)
         if hasattr(self.data, "set_epoch"):
             self.data.set_epoch(epoch)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         epoch, self.epoch = self.epoch, self.epoch + 1
-        order = np.random.default_rng((self.seed % 2**64, epoch)).permutation(len(self.prompts))
-        return self._batches(epoch, order)
+        return self._batches(epoch, self.rng(epoch).permutation(len(self.prompts)))
 
     def _batches(self, epoch: int, order: np.ndarray) -> Iterator[dict[str, Any]]:
         data = repeat({}, len(self)) if self.data is None else self.data
         for number, batch in enumerate(data):
-            dice = np.random.default_rng((self.seed % 2**64, epoch, number))
-            if dice.random() < self.fraction:
-                turn = (number * self.size + np.arange(self.size)) % len(order)
-                chosen = [self.prompts[i] for i in order[turn]]
-                batch = self.sample(chosen, seed=int(dice.integers(2**31)))
+            rng = self.rng(epoch, number)
+            if rng.random() < self.fraction:  # the same coin in every process
+                places = (number * self.size + np.arange(self.size)) % len(order)
+                (mine,) = shares([order[places]])
+                seed = int(rng.integers(2**31)) + rank_and_ranks()[0]
+                batch = self.sample([self.prompts[i] for i in mine], seed)
             yield batch
 
     def sample(self, prompts: Sequence[Sequence[int]], seed: int = 0) -> dict[str, Any]:
@@ -109,7 +120,7 @@ class OnPolicy:
         examples = list(zip(prompts, answers, strict=True))
         pad = self.sampling.get("pad", 0)
         one = SequenceBatches(examples, size=len(examples), pad=pad, shuffle=False)
-        return {**next(iter(one)), "augmented": True}
+        return {**next(iter(one)), "on_policy": True}
 
 
 class MiniLLM(Term):
@@ -134,9 +145,9 @@ class MiniLLM(Term):
     The trainer divides by the number of scored tokens of the batch, not of answers. Left out of the
     paper: sampling from a mixture with the teacher (equation 4), PPO clipping, the extra LM loss.
 
-    Batches: "labels" (N,) with "keep" (N,) and "input_ids", as from `OnPolicy`, or dense "labels"
-    (B, T) with -100 where nothing counts. Data batches ("augmented" absent) give no policy gradient
-    and count for nothing; dense ones made by hand need "augmented": True too.
+    Batches: "labels" (N,) with "positions" (N,) and "input_ids", as from `OnPolicy`, or dense
+    "labels" (B, T) with -100 where nothing counts. Data batches ("on_policy" absent) give no policy
+    gradient and count for nothing; dense ones made by hand need "on_policy": True too.
     """
 
     needs_teacher = True
@@ -159,19 +170,20 @@ class MiniLLM(Term):
 
     def valid(self, batch: Mapping[str, Any]) -> Tensor:
         """Scored positions of the student's own samples."""
-        return (batch["labels"] != -100) & bool(batch.get("augmented"))
+        return (batch["labels"] != -100) & bool(batch.get("on_policy"))
 
 
 def returns(gain: Tensor, scored: Tensor, batch: Mapping[str, Any], normalise: bool) -> Tensor:
     """R_{t+1}, the sum (or mean) of `gain` over the scored positions after t of the same sequence.
 
-    gain, scored: (B, T), or (N,) at the flat positions batch["keep"] of (B, T). Same shape back.
+    gain, scored: (B, T), or (N,) at the flat batch["positions"] of (B, T). Same shape back.
     """
     if gain.dim() == 1:
-        shape, keep = batch["input_ids"].shape, batch["keep"]
+        shape, positions = batch["input_ids"].shape, batch["positions"]
         gain, scored = (
-            x.new_zeros(shape.numel()).index_put((keep,), x).view(shape) for x in (gain, scored)
+            x.new_zeros(shape.numel()).index_put((positions,), x).view(shape)
+            for x in (gain, scored)
         )
-        return returns(gain, scored, batch, normalise).view(-1)[keep]
+        return returns(gain, scored, batch, normalise).view(-1)[positions]
     total, count = (x.flip(-1).cumsum(-1).flip(-1) - x for x in (gain, scored.to(gain.dtype)))
     return total / count.clamp_min(1) if normalise else total

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..device import moved
+from ..batch import moved
 from ..losses import _kl
 from ..softmax import log_softmax
 
@@ -33,6 +33,15 @@ class TopK(NamedTuple):
     ids: Tensor
     log_p: Tensor
     T: float
+
+    @property
+    def shape(self) -> torch.Size:
+        """(..., k + 1), one for each bucket."""
+        return self.log_p.shape
+
+    def part(self, rows: slice) -> "TopK":
+        """These positions alone."""
+        return TopK(self.ids[rows], self.log_p[rows], self.T)
 
 
 def top_k(logits: Tensor, k: int, T: float = 1.0) -> TopK:

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..checkpoint import atomic
-from ..device import to_device
+from ..batch import to_device
+from ..files import atomic
 from ..models import forward, frozen
 from ..progress import bar
-from ..teacher import fingerprint
+from ..teachers.fingerprint import fingerprint
 from .topk import TopK, top_k
 
 
@@ -102,15 +102,15 @@ class TopKTeacher:
         """Nothing to move: rows travel with their batch."""
 
     def targets(self, batch: Mapping[str, Any], layers: list[str]) -> tuple[TopK, dict]:
-        """What the teacher said at the batch's `keep` positions, in their order (row by row)."""
+        """What the teacher said at the batch's positions, in their order (row by row)."""
         if layers:
             raise ValueError(f"top-k targets are all there is, but terms ask for layers {layers}")
-        keep = _keep(batch)
+        positions = _positions(batch)
         rows = _rows(batch["index"], self.offsets)
-        if len(rows) != len(keep):
+        if len(rows) != len(positions):
             raise ValueError(
                 f"{self.path} holds {len(rows)} positions of these {len(batch['index'])} samples, "
-                f"the batch keeps {len(keep)}: it was made from other data"
+                f"the batch has {len(positions)}: it was made from other data"
             )
         ids = torch.from_numpy(np.asarray(self.ids[rows]))
         log_p = torch.from_numpy(np.asarray(self.log_p[rows])).float()
@@ -128,11 +128,11 @@ def survey(batches: Iterable) -> tuple[np.ndarray, str]:
         raise ValueError("batches runs only once: give a list or a SequenceBatches")
     seen: dict[int, tuple[int, bytes]] = {}
     for batch in batches:
-        tokens, keep = batch["input_ids"].cpu(), _keep(batch).cpu()
+        tokens, positions = batch["input_ids"].cpu(), _positions(batch).cpu()
         mask = batch.get("attention_mask", torch.ones_like(tokens)).cpu().bool()
-        place = (mask.cumsum(1) - 1).flatten()[keep]  # counted without padding
+        place = (mask.cumsum(1) - 1).flatten()[positions]  # counted without padding
         for row, sample in enumerate(batch["index"].tolist()):
-            kept = place[keep // tokens.shape[1] == row]
+            kept = place[positions // tokens.shape[1] == row]
             content = (part.long().numpy().tobytes() for part in (tokens[row][mask[row]], kept))
             if sample in seen:
                 raise ValueError(f"sample {sample} comes twice in batches: each needs one index")
@@ -151,11 +151,11 @@ def _ask(teacher: nn.Module, batch: Mapping[str, Any]) -> Tensor:
         return forward(teacher, to_device(batch, device))
 
 
-def _keep(batch: Mapping[str, Any]) -> Tensor:
-    for name in ("keep", "index"):
+def _positions(batch: Mapping[str, Any]) -> Tensor:
+    for name in ("positions", "index"):
         if name not in batch:
             raise ValueError(f'top-k targets need batches with "{name}", such as SequenceBatches')
-    return batch["keep"]
+    return batch["positions"]
 
 
 def _rows(index: Tensor, offsets: np.ndarray) -> np.ndarray:

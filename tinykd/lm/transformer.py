@@ -5,7 +5,8 @@
     logits = norm(x) @ embed.T                                      (B, T, V)
 
 The decoder of Llama (Touvron et al. 2023, arXiv 2302.13971): RMSNorm, rotary positions, grouped
-queries, SwiGLU, tied embeddings. `causal=False` makes it an encoder, for `Classifier`.
+queries, SwiGLU, tied embeddings; with biases on query, key and value it is Qwen2, with a norm on
+query and key Qwen3 (see `Config`). `causal=False` makes it an encoder, for `Classifier`.
 """
 
 import copy
@@ -27,7 +28,7 @@ class Transformer(nn.Module):
     "blocks.2.attention.scores".
     """
 
-    picks_positions = True  # knows what to do with `keep`
+    picks_positions = True  # knows what to do with `positions`
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -40,25 +41,31 @@ class Transformer(nn.Module):
 
     @property
     def head_weight(self) -> Tensor:
-        """The vectors that score the words, (V, D): the embedding itself where they are tied."""
-        return self.embed.weight if self.head is None else self.head.weight
+        """The vectors that score the words, (V, D): the embedding itself where they are tied.
+
+        V is `config.tokens`, where that is given: what is no token is not scored.
+        """
+        weight = self.embed.weight if self.head is None else self.head.weight
+        tokens = self.config.tokens or len(weight)
+        return weight if tokens == len(weight) else weight[:tokens]
 
     def forward(
         self,
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
-        keep: Tensor | None = None,
+        positions: Tensor | None = None,
         cache: Cache | None = None,
     ) -> Tensor:
         """Logits (B, T, V) of the token after each position.
 
         input_ids: (B, T). attention_mask: (B, T), 1 or True for real tokens, 0 for padding, which
-        may stand on either side. keep: flat positions of B * T; then logits are (len(keep), V) and
-        the head, the costly part of a small model with many words, runs at these alone.
+        may stand on either side. positions: flat positions of B * T; then logits are
+        (len(positions), V) and the head, the costly part of a small model with many words, runs at
+        these alone.
         """
         x = self.hidden(input_ids, attention_mask, cache)
-        if keep is not None:
-            x = x.flatten(0, 1)[keep]
+        if positions is not None:
+            x = x.flatten(0, 1)[positions]
         return F.linear(x, self.head_weight)
 
     def hidden(
@@ -67,10 +74,11 @@ class Transformer(nn.Module):
         """What the head reads: (B, T, D), after the last norm."""
         mask, positions = self._visible(input_ids, attention_mask, cache)
         x = self.embed(input_ids)
-        turn = angles(positions, self.config.width // self.config.heads, self.config.rope_base)
-        turn = (turn[0].type_as(x), turn[1].type_as(x))
+        config = self.config
+        cos, sin = angles(positions, config.head_size or 0, config.rope_base, config.rope_factors)
+        rotation = (cos.type_as(x), sin.type_as(x))
         for n, block in enumerate(self.blocks):
-            x = block(x, turn, mask, cache, n)
+            x = block(x, rotation, mask, cache, n)
         if cache is not None:
             cache.length += input_ids.shape[1]
         return self.norm(x)
@@ -107,6 +115,8 @@ class Transformer(nn.Module):
                 into_stream = name.endswith(("output.weight", "down.weight"))
                 depth = math.sqrt(2 * self.config.layers) if into_stream else 1.0
                 nn.init.normal_(weight, std=weight.shape[1] ** -0.5 / depth)
+            elif name.endswith(".bias"):
+                nn.init.zeros_(weight)
 
 
 class Classifier(nn.Module):

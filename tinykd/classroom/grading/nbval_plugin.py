@@ -1,0 +1,186 @@
+"""A pytest plugin around nbval 0.11.0: tolerance, a guarded kernel, results of our own.
+
+Every cell's result goes to the file `--tinykd-results`, one JSON line a cell, as soon as it is
+known: what a killed run has earned so far is not lost.
+"""
+
+import json
+import math
+import os
+import re
+import time
+from collections.abc import Generator
+from pathlib import Path
+from queue import Empty
+from typing import Any, ClassVar
+
+import nbformat
+import nbval.plugin
+import pytest
+from nbval.kernel import RunningKernel
+
+from ..checks import known_mistake
+from ..compare import compare
+from ..notebook_format import CHECK_ROLES, NOT_RECORDED, recorded_value
+from ..sandbox.kernels import ForkedKernel
+from .result import NOT_WRITTEN
+
+nbformat.validate(nbformat.v4.new_notebook())  # compiles the schema, once for all forks
+GRACE_SECONDS = 2  # for outputs after a reply, and for an answer to an interrupt
+POLL_SECONDS = 0.5  # between two looks at whether the kernel lives
+
+
+class KernelDied(Exception):
+    """The kernel's process has ended."""
+
+
+class GuardedKernel(RunningKernel):
+    """nbval's kernel in a folder of its own; its death is noticed at once, its output bounded."""
+
+    folder = ""
+    max_bytes = 0
+    server = ""
+    core = -1
+    bwrap: ClassVar[list[str]] = []
+
+    def __init__(self, kernel_name: str, cwd: str | None = None, startup_timeout: float = 60):
+        self.reply_status = ""
+        self.seen_bytes = 0
+        self.deadline = math.inf
+        if self.server:
+            self.km = ForkedKernel(self.server, self.bwrap, self.folder, self.core)
+            self.kc = self.km.client()
+            self._ensure_iopub_up()
+        else:
+            super().__init__(kernel_name, cwd=self.folder, startup_timeout=startup_timeout)
+
+    def execute_cell_input(self, cell_input: str, allow_stdin: bool | None = None) -> str:
+        self.reply_status, self.seen_bytes = "", 0
+        return super().execute_cell_input(cell_input, allow_stdin)
+
+    def get_message(self, stream: str, timeout: float | None = None) -> dict[str, Any]:
+        if stream == "iopub" and time.monotonic() > self.deadline:
+            raise Empty
+        get = self.kc.get_iopub_msg if stream == "iopub" else self.kc.get_shell_msg
+        message = get(timeout=timeout)  # nbval's own writes each into a log that nobody reads
+        self.seen_bytes += len(str(message)) + sum(map(len, message["buffers"]))
+        if self.seen_bytes > self.max_bytes:
+            self.km.shutdown_kernel(now=True)
+            raise KernelDied(f"more than {self.max_bytes:,} bytes of output")
+        return message
+
+    def await_reply(self, msg_id: str, timeout: float | None = None) -> None:
+        deadline = time.monotonic() + (timeout or 60)
+        self.deadline = deadline + 2 * GRACE_SECONDS  # for what it publishes
+        while time.monotonic() < deadline:
+            try:
+                message = self.get_message("shell", timeout=POLL_SECONDS)
+            except Empty:
+                if not self.is_alive():
+                    raise KernelDied("your code ended the kernel") from None
+                continue
+            if message["parent_header"].get("msg_id") == msg_id:
+                self.reply_status = message["content"]["status"]
+                return
+        raise Empty
+
+
+def compare_outputs(self: Any, test: list[Any], ref: list[Any], skip_compare: Any = None) -> bool:
+    """A check cell is right when its recorded value is the reference's, within tolerance.
+
+    Prints, plots and warnings around it cost nothing.
+    """
+    meta = self.cell.metadata
+    if meta.get("role") not in CHECK_ROLES:
+        return True
+    got, want = recorded_value(test, meta.name), recorded_value(ref, meta.name)
+    kernel = self.parent.kernel
+    if got is NOT_RECORDED or kernel.reply_status != "ok" or not kernel.is_alive():
+        self.why = "its cell recorded no value"
+    else:
+        self.why = compare(got, want, meta.rtol, meta.atol)
+        if self.why:
+            mutants = json.loads(self.parent.nb.metadata.tinykd.mutants)
+            self.mistake = known_mistake(meta.name, got, mutants, meta)
+    self.comparison_traceback = [self.why]
+    return self.why is None
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("tinykd")
+    group.addoption("--tinykd-results", help="file for one JSON line a cell")
+    group.addoption("--tinykd-folder", help="the kernel's working directory")
+    group.addoption("--tinykd-server", default="", help="socket of a fork server for kernels")
+    group.addoption("--tinykd-core", type=int, default=-1, help="the kernels' processor")
+    group.addoption("--tinykd-bwrap", default="[]", help="the sandbox's command, as JSON")
+    group.addoption("--tinykd-cell-seconds", type=float, default=30, help="time limit of a cell")
+    group.addoption("--tinykd-max-bytes", type=int, default=5_000_000, help="output of one cell")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    os.environ |= {"TINYKD_GRADING": "1", "TINYKD_SCALE": "smoke"}
+    GuardedKernel.folder = config.option.tinykd_folder
+    GuardedKernel.max_bytes = config.option.tinykd_max_bytes
+    GuardedKernel.server = config.option.tinykd_server
+    GuardedKernel.core = config.option.tinykd_core
+    GuardedKernel.bwrap = json.loads(config.option.tinykd_bwrap)
+    nbval.plugin.RunningKernel = GuardedKernel
+    nbval.plugin.IPyNbCell.compare_outputs = compare_outputs
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: Any) -> Generator[None, Any, Any]:
+    # nbval expects every cell after a timeout to fail; here each is judged by itself.
+    item.parent.timed_out = False
+    item.output_timeout = GRACE_SECONDS
+    os.environ["TINYKD_SEEDS"] = json.dumps(item.parent.nb.metadata.tinykd.get("seeds"))
+    setup = item.cell.metadata.get("role") == "setup"  # ours: importing torch may be slow
+    item.config.option.nbval_cell_timeout = 120 if setup else item.config.option.tinykd_cell_seconds
+    result = yield
+    if provisioner := getattr(getattr(item.parent.kernel, "km", None), "provisioner", None):
+        _write_line(item, {"kernel": provisioner.pid})
+    return result
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: Any, call: Any) -> Generator[None, Any, Any]:
+    if call.when == "call" or call.excinfo:
+        meta = item.cell.metadata
+        dead = hasattr(item.parent, "death")
+        why = None if call.excinfo is None else _why(item, call.excinfo.value)
+        line = {"run": item.path.stem, "cell": meta.get("name"), "passed": call.excinfo is None}
+        line |= {"dead": dead, "ended": not dead and hasattr(item.parent, "death")}
+        line |= {"why": why, "mistake": getattr(item, "mistake", None)}
+        _write_line(item, line | {"seconds": round(call.duration, 3)})
+    return (yield)
+
+
+def _why(item: Any, error: BaseException) -> str:
+    notebook, kernel = item.parent, item.parent.kernel
+    words = getattr(notebook, "death", None) or _words(item, error)
+    words = re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", words[:300])
+    if kernel is not None and not kernel.is_alive():
+        # What ended the kernel is the reason of every check that comes after it.
+        notebook.death = getattr(
+            notebook, "death", f"{words} (in the cell {item.cell.metadata.name})"
+        )
+    return words
+
+
+def _words(item: Any, error: BaseException) -> str:
+    if getattr(item, "why", None):
+        return item.why
+    if item.parent.timed_out:
+        return f"it took longer than {item.config.option.nbval_cell_timeout:g} s"
+    errors = [out for out in item.test_outputs or [] if out.output_type == "error"]
+    words = f"{errors[0].ename}: {errors[0].evalue}" if errors else str(error) or repr(error)
+    if errors and errors[0].ename == "NotImplementedError":
+        return NOT_WRITTEN
+    if errors and errors[0].ename == "NameError":
+        words += " in what is graded: your answer cells"
+    return words
+
+
+def _write_line(item: Any, line: dict[str, Any]) -> None:
+    with Path(item.config.option.tinykd_results).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")

@@ -1,0 +1,34 @@
+"""What lessons, kernels and graders agree on: roles of cells, stubs, recorded values."""
+
+import json
+import re
+from typing import Any
+
+CHECK_ROLES = ("check", "hidden")  # the roles of cells that have points
+SOLUTION = re.compile(r"^([ \t]+)# BEGIN SOLUTION[^\n]*\n.*?^\1# END SOLUTION[^\n]*$", re.M | re.S)
+STUB_ERROR = 'NotImplementedError("{}: write your code here")'  # what an unwritten answer raises
+NOT_RECORDED = object()  # stands for a missing value, because None is a value
+
+
+def stub(name: str, source: str, error: str = STUB_ERROR) -> str:
+    """`source` with every SOLUTION region replaced by an `error` that names `name`."""
+    return SOLUTION.sub(lambda found: f"{found[1]}raise {error.format(name)}", source)
+
+
+def value_metadata(name: str, value: Any) -> dict[str, Any]:
+    """The metadata of an output, which records `value` for the check `name`."""
+    return {"tinykd": {"check": name, "value": json.dumps(value)}}
+
+
+def recorded_value(outputs: list[Any], name: str) -> Any:
+    """The one value recorded for the check `name` in a cell's outputs, or NOT_RECORDED."""
+    records = [output.get("metadata", {}).get("tinykd") for output in outputs]
+    values = [
+        str(record.get("value"))
+        for record in records
+        if isinstance(record, dict) and record.get("check") == name
+    ]
+    try:
+        return json.loads(values[0]) if len(values) == 1 else NOT_RECORDED
+    except (ValueError, RecursionError):
+        return NOT_RECORDED

@@ -1,0 +1,1 @@
+"""A class: finding its submissions, grading all of them, keeping their reports."""

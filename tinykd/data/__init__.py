@@ -1,0 +1,17 @@
+"""Data sets, batches of them, and what is done to a batch on its way."""
+
+from .augment import jitter
+from .batches import Batches
+from .mnist import load_mnist
+from .sentences import SentenceBatches, load_sentences, three_classes
+from .source import Source
+
+__all__ = [
+    "Batches",
+    "SentenceBatches",
+    "Source",
+    "jitter",
+    "load_mnist",
+    "load_sentences",
+    "three_classes",
+]

@@ -1,0 +1,8 @@
+"""Where soft targets come from: a model that is asked anew, or what it once said, on disk."""
+
+from .cached import CachedTeacher
+from .fingerprint import fingerprint
+from .live import LiveTeacher
+from .teacher import Targets, Teacher, as_teachers
+
+__all__ = ["CachedTeacher", "LiveTeacher", "Targets", "Teacher", "as_teachers", "fingerprint"]

@@ -1,0 +1,82 @@
+"""What a run reports: the losses of an epoch, kept on the device, looked at only now and then."""
+
+import math
+
+import torch
+from torch import Tensor
+
+READ_EVERY = 50  # steps between two readings of the loss on an accelerator: each waits for it
+
+
+class NonFiniteLoss(ArithmeticError):
+    """A term or the gradient became NaN or infinite.
+
+    Attributes: term ("gradient" for the gradient's norm), step, epoch, batch (within the epoch).
+    """
+
+    def __init__(self, term: str, value: float, step: int, epoch: int, batch: int) -> None:
+        what = "the norm of the gradient" if term == "gradient" else term
+        super().__init__(
+            f"{what} is {value} at step {step} (epoch {epoch}, batch {batch}), counted from 0. "
+            "No checkpoint was written since; look at that batch, lower the learning rate, or clip "
+            "(clip=1.0)"
+        )
+        self.term, self.step, self.epoch, self.batch = term, step, epoch, batch
+
+
+class EpochLosses:
+    """Sums and counts of every term over one epoch, and the steps nobody has looked at yet."""
+
+    def __init__(self, names: list[str], device: torch.device) -> None:
+        self.names = names
+        self.sums = torch.zeros(len(names), device=device)
+        self.weighted = torch.zeros_like(self.sums)  # sums times the weights of their steps
+        self.counts = torch.zeros_like(self.sums)
+        self.latest = math.nan
+        self._unread: list[tuple[int, int, Tensor]] = []
+
+    def add(
+        self, step: int, batch: int, sums: Tensor, counts: Tensor, weights: Tensor, norm: Tensor
+    ) -> None:
+        """Note one step's sums, counts and weights (K,), and its gradient's norm, on the device."""
+        self.sums += sums
+        self.counts += counts
+        self.weighted += weights * sums
+        # The loss of the step, each term's count and mean, and the norm.
+        means = sums / counts.clamp_min(1)
+        values = torch.cat([(weights * means).sum()[None], counts, means, norm.to(means)[None]])
+        self._unread.append((step, batch, values))
+
+    def read(self, epoch: int) -> None:
+        """Fetch the steps since the last reading; `latest` is the newest loss.
+
+        Raises NonFiniteLoss for the first of them that is NaN or infinite, ValueError for one
+        without a single valid position.
+        """
+        unread, self._unread = self._unread, []
+        for step, batch, values in unread:
+            self.latest, *rest = values.tolist()
+            counts, means = rest[: len(self.names)], rest[len(self.names) :]
+            if not any(counts):
+                raise ValueError(
+                    f"no position counts at step {step} (epoch {epoch}, batch {batch}), counted "
+                    "from 0: every one is masked, or labelled -100"
+                )
+            for name, value in zip([*self.names, "gradient"], means, strict=True):
+                if not math.isfinite(value):
+                    raise NonFiniteLoss(name, value, step, epoch, batch)
+
+    def record(self) -> dict[str, float]:
+        """The epoch's mean of the objective ("loss"), each step at its own weights, and by term."""
+        counts = self.counts.clamp_min(1)
+        loss = (self.weighted / counts).sum().item()
+        return {"loss": loss, **dict(zip(self.names, (self.sums / counts).tolist(), strict=True))}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Sums and counts, for a checkpoint in the middle of an epoch."""
+        return {"sums": self.sums, "counts": self.counts, "weighted": self.weighted}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on from `state_dict`."""
+        for name in ("sums", "counts", "weighted"):
+            setattr(self, name, state[name].to(self.sums.device))

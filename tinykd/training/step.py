@@ -1,0 +1,116 @@
+"""The gradients of one optimizer step: sums over micro-batches and processes, divided once.
+
+Averages of averages weigh a position by the size of the batch it happened to be in. So terms give
+sums, the counts are added up over everything that makes one step, and each term is divided by its
+own count a single time. 1 x 8, 4 x 2 and 2 processes x 4 samples give the same gradient.
+"""
+
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from ..device import rank_and_ranks
+from ..hooks import Capture
+from ..models import forward
+from ..objective import Objective, Outputs, Targets
+from ..softmax import at_least_float32
+
+Teachers = Mapping[str | None, Targets]
+
+
+class Totals(NamedTuple):
+    """Of one step over all processes, still on the device: (K,) each, K terms."""
+
+    sums: Tensor
+    counts: Tensor
+    weights: Tensor
+
+
+class Step(nn.Module):
+    """Student and regressors as one module: under DDP every gradient goes through its forward."""
+
+    def __init__(self, model: nn.Module, objective: Objective, autocast: Callable) -> None:
+        super().__init__()
+        self.model, self.objective, self.autocast = model, objective, autocast
+
+    def forward(self, batch: dict, teachers: Teachers, progress: float) -> Tensor:
+        """The sum of each term over this batch, shape (K,)."""
+        names = self.objective.student_layers()
+        with Capture(self.model, names) as acts, self.autocast():
+            logits = forward(self.model, batch)
+            layers = {name: at_least_float32(acts[name]) for name in names}
+        only = teachers.get(None, Targets(None, {}))
+        out = Outputs(batch, logits, only.logits, layers, only.layers, progress, teachers)
+        return self.objective.sums(out)
+
+
+def backward(
+    net: nn.Module,
+    objective: Objective,
+    group: list[dict[str, Any]],
+    ask: Callable[[dict], Teachers],
+    progress: float,
+) -> Totals:
+    """Leave the gradient of the objective over all batches of `group` in the parameters.
+
+    net: a Step, or DDP around one. ask: what the teachers say of a batch. A NaN in one process is
+    seen, and stops the run, in all of them.
+    """
+    world = rank_and_ranks()[1]
+    counts = objective.counts(group[0])
+    for batch in group[1:]:
+        counts += objective.counts(batch)
+    if world > 1:
+        dist.all_reduce(counts)
+    weights = torch.tensor(objective.weights_at(progress)).to(counts.device, non_blocking=True)
+    scale = world * weights / counts.clamp_min(1)  # DDP takes the mean over processes, we the sum
+    sums = torch.zeros_like(counts)
+    for batch in group:
+        synchronise_later = world > 1 and batch is not group[-1]
+        with net.no_sync() if synchronise_later else contextlib.nullcontext():  # type: ignore
+            batch_sums = net(batch, ask(batch), progress)
+            (batch_sums * scale).sum().backward()
+        sums += batch_sums.detach()
+    if world > 1:
+        dist.all_reduce(sums)
+    return Totals(sums, counts, weights)
+
+
+def gradient_norm(net: nn.Module) -> Tensor:
+    """Length of the whole gradient, on its device. NaN or infinite if any part of it is."""
+    gradients = [p.grad for p in net.parameters() if p.grad is not None]
+    if not gradients:
+        raise ValueError("no parameter got a gradient: the objective does not depend on the model")
+    return nn.utils.get_total_norm(gradients)
+
+
+def refuse_unused(net: nn.Module) -> None:
+    """Raises ValueError for trainable parameters without a gradient: DDP would wait for them."""
+    unused = [n for n, p in net.named_parameters() if p.requires_grad and p.grad is None]
+    if unused:
+        raise ValueError(
+            f"{len(unused)} trainable parameters got no gradient, and several processes have to "
+            f"agree on all of them: freeze with requires_grad_(False) what no term uses, {unused}"
+        )
+
+
+def make_optimizer(optimizer: Any, net: nn.Module) -> torch.optim.Optimizer:
+    """An optimizer over all that is trainable: an instance, a factory, or None for AdamW.
+
+    Raises ValueError if it misses a trainable parameter of the student or of a regressor.
+    """
+    trainable = {name: p for name, p in net.named_parameters() if p.requires_grad}
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        optimizer = (optimizer or torch.optim.AdamW)(trainable.values())
+    covered = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    missing = [name for name, p in trainable.items() if id(p) not in covered]
+    if missing:
+        raise ValueError(
+            f"the optimizer does not hold {missing}: pass a factory and use all it is given "
+            "(lambda ps: SGD(ps, 0.1)), regressors too, or freeze them with requires_grad_(False)"
+        )
+    return optimizer

@@ -1,0 +1,295 @@
+"""The one training loop: an MLP, a feature student or a language model, on any device.
+
+    Trainer(student, objective, teacher=teacher).fit(train, validate=held_out, epochs=20)
+
+What differs between a teacher, a student and an on-policy student is the objective and where the
+batches come from; neither is the loop's business.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from ..batch import as_batch, moved, refuse_unshifted, to_device
+from ..device import best_device, join_process_group, rank_and_ranks
+from ..models.call import modes_kept
+from ..objective import Objective, Targets, Term, as_objective
+from ..progress import Interrupted, Interruptible, bar
+from ..schedules import Schedule
+from ..teachers import as_teachers
+from . import resume as resuming
+from .best import Best
+from .feed import Feed
+from .history import READ_EVERY, EpochLosses
+from .learning_rate import LearningRate
+from .random_state import set_rng_state
+from .step import Step, backward, gradient_norm, make_optimizer, refuse_unused
+from .validation import check_validation, validated
+
+
+class Callback(Protocol):
+    """Called after each optimizer step. Its state_dict() goes into the checkpoint if it has one."""
+
+    def __call__(self, trainer: "Trainer", /) -> Any:
+        """Look at the trainer: step, epoch, history, model, optimizer."""
+
+
+class Trainer:
+    """Minimise an objective over batches.
+
+    model: any module that maps inputs to logits (..., C), or to an object with `.logits`.
+    objective: a term or a weighted sum of terms.
+    teacher: a module (eval mode and no gradients are seen to), a CachedTeacher or any `Teacher`,
+    several of them by name, {"a": ..., "b": ...}, or None.
+    optimizer: an instance, a factory over parameters (`lambda ps: SGD(ps, 0.1)`), or None: AdamW.
+    schedule: a number or a function of progress in [0, 1] that multiplies the learning rate; or
+    a torch LRScheduler of `optimizer`, stepped once a step. Left out, nobody touches the rate.
+    device: "cuda", "mps", "cpu" ...; None takes the first of these that is there.
+    precision: "float32", or "bf16" for autocast, validation too; losses are float32 either way.
+    accumulate: batches per optimizer step; the gradient is that of one large batch.
+    clip: largest allowed gradient norm.
+    checkpoint: file to save to after every epoch, and every `checkpoint_every` steps.
+    callbacks: see `Callback`.
+
+    Runs under torchrun unchanged (DDP). Raises ValueError for an optimizer that misses trainable
+    parameters, for a term whose teacher is not there, or for a term that couples samples under
+    accumulation or on several processes.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        objective: Term | Objective,
+        teacher: Any = None,
+        optimizer: torch.optim.Optimizer | Callable[..., torch.optim.Optimizer] | None = None,
+        *,
+        schedule: Schedule | torch.optim.lr_scheduler.LRScheduler = 1.0,
+        device: str | torch.device | None = None,
+        precision: str = "float32",
+        accumulate: int = 1,
+        clip: float | None = None,
+        checkpoint: str | Path | None = None,
+        checkpoint_every: int | None = None,
+        callbacks: Iterable[Callback] = (),
+        progress: bool = True,
+    ) -> None:
+        if precision not in ("float32", "bf16"):
+            raise ValueError(f'precision must be "float32" or "bf16", got {precision!r}')
+        if accumulate < 1:
+            raise ValueError(f"accumulate must be at least 1, got {accumulate}")
+        if checkpoint_every is not None and (checkpoint is None or checkpoint_every < 1):
+            raise ValueError(
+                f"checkpoint_every={checkpoint_every} must be at least 1 and needs a file, "
+                f"got checkpoint={checkpoint!r}"
+            )
+        self.model, self.objective = model, as_objective(objective)
+        self.device = torch.device(device) if device else best_device()
+        self.teachers = as_teachers(teacher)
+        self._asked = asked(self.objective, self.teachers)
+        self.precision, self.accumulate, self.clip = precision, accumulate, clip
+        self.callbacks, self.show_progress = list(callbacks), progress
+        self.checkpoint = Path(checkpoint) if checkpoint else None
+        self.checkpoint_every = checkpoint_every
+        for one in self.teachers.values():
+            one.to(self.device)
+        self.net = Step(model, self.objective, self._autocast).to(self.device)
+        self.optimizer = make_optimizer(optimizer, self.net)
+        self.learning_rate = LearningRate(self.optimizer, schedule)
+        self.world = join_process_group(self.device)
+        coupled = [type(term).__name__ for term in self.objective.terms if term.couples_samples]
+        if coupled and (self.world > 1 or accumulate > 1):
+            raise ValueError(f"{coupled} couple the samples of a batch, so a batch must stay whole")
+        self._parallel = DistributedDataParallel(self.net) if self.world > 1 else self.net
+        self._saved: Path | None = None  # a checkpoint that this trainer has written
+
+    def fit(
+        self,
+        batches: Iterable,
+        validate: Iterable | Callable[[nn.Module], Any] | None = None,
+        epochs: int = 1,
+        patience: int | None = None,
+        resume: bool = False,
+        monitor: str | None = None,
+        mode: str | None = None,
+    ) -> list[dict[str, float]]:
+        """Train for `epochs` epochs; returns the history, one record per epoch.
+
+        batches: any iterable of (inputs, labels) or of mappings (see `tinykd.batch`).
+        validate: batches (gives val_loss and val_accuracy), or a function of the model that returns
+        a number or a dict. patience: stop after this many epochs in a row without a better value of
+        `monitor`, the first one if None; mode says whether "min" or "max" is better, and may be
+        left out where the name tells (val_loss, val_accuracy). The best weights come back at the
+        end. resume: go on from the checkpoint if there is one; on the CPU the result is
+        bit-identical to a run that never stopped, and another objective, teacher, order of data ...
+        is refused. Without it, a checkpoint of another run is not overwritten.
+
+        A model in eval mode is put in train mode; in one that is in train mode, layers in eval mode
+        stay so (a frozen BatchNorm). Afterwards every module is in the mode it came in.
+
+        Raises ValueError for empty or one-shot batches, NonFiniteLoss for a NaN or infinite loss or
+        gradient. Ctrl-C finishes the step, saves, and raises a KeyboardInterrupt that says how to
+        go on.
+        """
+        check_validation(validate, epochs, patience, monitor or mode)
+        self.epochs, self.validate = epochs, validate
+        self.step, self.epoch = 0, 0
+        self.history: list[dict[str, float]] = []
+        self.best = Best(monitor, mode, patience) if patience is not None else None
+        self.losses = EpochLosses(self.objective.names(), self.device)
+        self.feed = Feed(batches, epochs, compare=self.checkpoint is not None)
+        self.batches_per_epoch = self.feed.length
+        self.settings: dict[str, Any] = {}  # filled in where they are needed: a hash takes time
+        rng = resuming.begin(self, resume)
+        with modes_kept(self.model), Interruptible() as self._interrupt:
+            if not self.model.training:
+                self.model.train()
+            self.objective.train()
+            while self.epoch < epochs and not (self.best and self.best.stalled):
+                self._run_epoch(rng)
+                self._end_epoch()
+                self._stop_if_asked()
+                rng = None
+        if self.best:
+            self.best.restore(self.net)
+            if self.best.stalled and rank_and_ranks()[0] == 0:
+                print(f"stopped after epoch {self.epoch}: {self.best.words()}")
+        return self.history
+
+    def progress(self) -> float:
+        """How much of the training is done, in [0, 1]; NaN where batches has no length."""
+        if self.batches_per_epoch is None:
+            return math.nan
+        # A source may cut an epoch into another number of batches than it said at first.
+        whole = self.epochs * math.ceil(self.batches_per_epoch / self.accumulate)
+        return min(1.0, self.step / whole)
+
+    @property
+    def batch(self) -> int:
+        """Batches of this epoch that are used up."""
+        return self.feed.used
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a run needs to go on from here, random number generators included."""
+        return resuming.state(self)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Put student, optimizer, callbacks and counters where `state_dict` saw them."""
+        set_rng_state(resuming.restore(self, state))
+
+    def _run_epoch(self, rng: dict | None) -> None:
+        stream = self.feed.stream(self.epoch, rng)
+        self._started = time.perf_counter()
+        label = f"epoch {self.epoch + 1}/{self.epochs}"
+        visible = self.show_progress and rank_and_ranks()[0] == 0
+        with bar(label, self.batches_per_epoch, self.feed.used, visible) as advance:
+            while group := self.feed.take(stream, self.accumulate):
+                if self.step == 0:
+                    refuse_unshifted(as_batch(group[0]))
+                self._update([to_device(batch, self.device) for batch in group])
+                advance(len(group), f"loss {self.losses.latest:.4f}")
+                self._stop_if_asked()
+                if self.checkpoint_every and self.step % self.checkpoint_every == 0:
+                    self._save()
+        if self.feed.used == 0:
+            raise ValueError("batches is empty: there is nothing to train on")
+
+    def _update(self, group: list[dict[str, Any]]) -> None:
+        """One optimizer step on the batches of `group`, as if they were one."""
+        progress = self.progress()
+        self.learning_rate.set(progress)
+        self.optimizer.zero_grad(set_to_none=True)
+        totals = backward(self._parallel, self.objective, group, self._ask, progress)
+        if self.step == 0 and self.world > 1:
+            refuse_unused(self.net)
+        norm = gradient_norm(self.net)
+        self.losses.add(self.step, self.feed.used - len(group), *totals, norm)
+        if self.device.type == "cpu" or (self.step + 1) % READ_EVERY == 0:
+            self.losses.read(self.epoch)  # free on the CPU, and a NaN never reaches the weights
+        if self.clip is not None:
+            parameters = [p for p in self.net.parameters() if p.grad is not None]
+            nn.utils.clip_grads_with_norm_(parameters, self.clip, norm)
+        self.optimizer.step()
+        self.learning_rate.advance()
+        self.step += 1
+        for callback in self.callbacks:
+            callback(self)
+
+    def _ask(self, batch: dict[str, Any]) -> dict[str | None, Targets]:
+        """What each teacher that a term asks for says of this batch."""
+        with self._autocast():
+            answers = {
+                name: self.teachers[name].targets(batch, layers)
+                for name, layers in self._asked.items()
+            }
+        return {
+            name: Targets(moved(logits, self.device), layers)
+            for name, (logits, layers) in answers.items()
+        }
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(
+            self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"
+        )
+
+    def _stop_if_asked(self) -> None:
+        if self.world > 1 and self.device.type == "cuda" and self.step % READ_EVERY:
+            return  # asking the others makes the GPUs wait
+        if resuming.any_rank(self._interrupt.asked, self.device):
+            self.checkpoint = self.checkpoint or Path("interrupted.ckpt")
+            self._save()
+            raise Interrupted(
+                f"stopped after step {self.step}; saved in {self.checkpoint}. Go on with "
+                f'Trainer(..., checkpoint="{self.checkpoint}").fit(..., resume=True)'
+            )
+
+    def _end_epoch(self) -> None:
+        self.losses.read(self.epoch)
+        record: dict[str, float] = {"epoch": self.epoch + 1, "step": self.step}
+        record |= self.losses.record() | {"lr": self.optimizer.param_groups[0]["lr"]}
+        record |= {"seconds": time.perf_counter() - self._started}
+        try:
+            values = validated(self.model, self.validate, self.device, self._autocast)
+        except BaseException:
+            if self.checkpoint is not None:
+                self._save()  # the epoch's training is done and must not be lost with it
+            raise
+        if self.best:
+            self.best.update(self.epoch + 1, values, self.net)
+        self.history.append(record | values)
+        self.epoch += 1
+        self.losses = EpochLosses(self.objective.names(), self.device)
+        self.feed.end_epoch()
+        if self.checkpoint is not None:
+            self._save()
+
+    def _save(self) -> None:
+        self.losses.read(self.epoch)
+        assert self.checkpoint is not None
+        resuming.save(self, self.checkpoint)
+        self._saved = self.checkpoint
+
+
+def asked(objective: Objective, teachers: dict[str | None, Any]) -> dict[str | None, list[str]]:
+    """For each teacher that is asked at all, the layers that are wanted: {name: layer names}.
+
+    Raises ValueError for a term whose teacher is not among them.
+    """
+    wanted = objective.teacher_layers()
+    missing = [name for name in wanted if name not in teachers]
+    if missing and teachers:
+        name, given = missing[0], [one for one in teachers if one is not None]
+        if name is None:
+            raise ValueError(
+                f'which teacher? There are {given}: name it, SoftTargets(teacher="{given[0]}")'
+            )
+        raise ValueError(
+            f"a term asks for the teacher {name!r}, but there is "
+            + (f"only {given}" if given else f"one without a name: teacher={{{name!r}: ...}}")
+        )
+    return {name: layers for name, layers in wanted.items() if name in teachers}
