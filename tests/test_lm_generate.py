@@ -1,5 +1,8 @@
 """Sampling: the right distribution, the right order, and an end."""
 
+import math
+
+import numpy as np
 import pytest
 import torch
 
@@ -80,7 +83,7 @@ def test_the_same_seed_gives_the_same_text():
     torch.manual_seed(7)
     before = torch.get_rng_state()
     sample(model, seed=4)
-    assert torch.equal(torch.get_rng_state(), before)  # nobody else's dice are touched
+    assert torch.equal(torch.get_rng_state(), before)  # nobody else's random numbers are taken
 
 
 def nucleus_oracle(p, top_p):
@@ -134,11 +137,11 @@ def test_frequencies_are_those_of_the_truncated_softmax(temperature, top_p):
     assert often.sum() >= 3
 
 
-def test_temperature_zero_needs_no_dice():
-    logits, dice = torch.randn(5, 11), torch.Generator()
-    state = dice.get_state()
-    assert torch.equal(draw(logits, 0, 0.5, dice), logits.argmax(-1))
-    assert torch.equal(dice.get_state(), state)
+def test_temperature_zero_needs_no_random_numbers():
+    logits, rng = torch.randn(5, 11), torch.Generator()
+    state = rng.get_state()
+    assert torch.equal(draw(logits, 0, 0.5, rng), logits.argmax(-1))
+    assert torch.equal(rng.get_state(), state)
 
 
 def test_a_word_that_is_ruled_out_is_never_drawn():
@@ -148,6 +151,78 @@ def test_a_word_that_is_ruled_out_is_never_drawn():
     assert not (draw(logits, 1.0, 0.999, torch.Generator()) == 2).any()
 
 
+@pytest.mark.parametrize("u", [0.0, 1.0 - 2**-24, 1.0])
+@pytest.mark.parametrize("top_p", [1.0, 0.9, 1e-50])
+def test_a_word_that_is_ruled_out_is_not_drawn_at_the_ends_either(u, top_p, monkeypatch):
+    """Running sums are rounded: the draw may land on the first word, or behind the last."""
+    monkeypatch.setattr(torch, "rand", lambda *size, **_: torch.full(size, u))
+    logits = torch.randn(200, 9)
+    out = torch.rand_like(logits).argsort(-1) < torch.arange(200)[:, None] % 9
+    out[:, [0, -1]] = True
+    out[:, 4] = False
+    drawn = draw(logits.masked_fill(out, -torch.inf), 1.0, top_p, torch.Generator())
+    assert not out.gather(1, drawn[:, None]).any()
+
+
+@pytest.mark.parametrize("temperature", [1e-5, 1e-20, 1e-40, 1e-320])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_a_tiny_temperature_is_nearly_greedy(temperature, dtype):
+    logits = (30 * torch.randn(300, 7)).to(dtype)
+    logits[:, 3] = -torch.inf
+    rng = torch.Generator()
+    likely = logits.topk(2, -1).values
+    clear = likely[:, 0] - likely[:, 1] > 0.1
+    assert torch.equal(draw(logits, temperature, 1.0, rng)[clear], logits.argmax(-1)[clear])
+    assert torch.equal(draw(logits, temperature, 0.5, rng)[clear], logits.argmax(-1)[clear])
+    tie = torch.tensor([[5.0, 5.0, 1.0]], dtype=dtype).expand(2000, -1)
+    assert abs((draw(tie, temperature, 1.0, rng) == 0).double().mean() - 0.5) < 0.06
+    assert not (draw(tie, temperature, 1.0, rng) == 2).any()
+
+
+def test_several_ends():
+    """Any of them ends an answer; a single one may stand alone or in a list."""
+    model = small()
+    for ends in ([3, 8], (8, 3), torch.tensor([3, 8])):
+        answers = sample(model, PROMPTS * 10, eos=ends, max_new=12, seed=1)
+        assert {answer[-1] for answer in answers if len(answer) < 12} == {3, 8}
+        assert not any({3, 8} & set(answer[:-1]) for answer in answers)
+    assert sample(model, eos=3) == sample(model, eos=[3])
+    assert sample(model, eos=[]) == sample(model)
+
+
+@pytest.mark.parametrize("wrong", [torch.nan, torch.inf])
+@pytest.mark.parametrize("temperature", [0, 1])
+def test_broken_weights_say_so(wrong, temperature):
+    model = small()
+    model.head.weight.data[4] = wrong
+    with pytest.raises(FloatingPointError, match="prompt 1 are not finite after 0 new tokens"):
+        sample(model, [[5, 8, 2], [3]], temperature=temperature)
+    later = small()
+    later.embed.weight.data[9] = wrong  # only once 9 has been written
+    answers = sample(small(), [[3, 1, 4]] * 40, seed=3)
+    first = min(answer.index(9) for answer in answers if 9 in answer) + 1
+    with pytest.raises(FloatingPointError, match=f"not finite after {first} new tokens"):
+        sample(later, [[3, 1, 4]] * 40, seed=3)
+
+
+def test_a_row_that_has_ended_may_break():
+    """Nobody reads its logits; it stays in the batch until enough have ended."""
+    model = small()
+    model.embed.weight.data[9] = torch.nan
+    answers = sample(model, [[3, 1, 4]] * 40, eos=9, seed=3)
+    assert any(answer[-1] == 9 for answer in answers)
+    assert answers == sample(small(), [[3, 1, 4]] * 40, eos=9, seed=3)
+
+
+def test_prompts_may_be_tensors():
+    model, tensors = small(), [torch.tensor(prompt) for prompt in PROMPTS]
+    wanted = sample(model, temperature=0)
+    assert sample(model, tensors, temperature=0) == wanted
+    assert sample(model, [np.array(prompt) for prompt in PROMPTS], temperature=0) == wanted
+    same = torch.tensor([[3, 1, 4]] * 3)
+    assert sample(model, same, temperature=0) == sample(model, same.tolist(), temperature=0)
+
+
 def test_the_mode_comes_back_and_nothing_has_a_gradient():
     model = small()
     for mode in (True, False):
@@ -155,9 +230,11 @@ def test_the_mode_comes_back_and_nothing_has_a_gradient():
         model.blocks[1].train(not mode)
         sample(model)
         assert (model.training, model.blocks[1].training) == (mode, not mode)
-        with pytest.raises(IndexError):
-            sample(model, [[3, 1], [400]])
-        assert (model.training, model.blocks[1].training) == (mode, not mode)
+        broken = small().train(mode)
+        broken.norm.weight.data.fill_(torch.nan)
+        with pytest.raises(FloatingPointError):
+            sample(broken)
+        assert all(module.training == mode for module in broken.modules())
     assert all(p.grad is None for p in model.parameters())
 
 
@@ -173,9 +250,29 @@ def test_bfloat16_says_nearly_the_same():
 
 def test_errors_name_the_bad_value():
     model = small()
-    with pytest.raises(ValueError, match="a prompt is empty"):
+    with pytest.raises(ValueError, match="prompt 1 is empty"):
         sample(model, [[1], []])
-    for wrong in ({"temperature": -0.1}, {"top_p": 0.0}, {"top_p": 1.5}):
-        with pytest.raises(ValueError, match=str(*wrong.values())):
+    for wrong in (
+        {"temperature": -0.1}, {"temperature": math.nan}, {"temperature": math.inf},
+        {"top_p": 0.0}, {"top_p": 1.5}, {"top_p": math.nan}, {"max_new": -1}, {"batch_size": 0},
+        {"batch_size": -4}, {"eos": 11}, {"eos": -1}, {"eos": [3, 99]}, {"pad": 11}, {"pad": -1},
+    ):  # fmt: skip
+        value = next(iter(wrong.values()))
+        with pytest.raises(ValueError, match=f"{value[-1] if isinstance(value, list) else value}"):
             sample(model, **wrong)
+    for ids in ([3, 400], torch.tensor([400, 3]), [-1]):
+        with pytest.raises(ValueError, match="prompt 1 has the id .* model's ids are 0 to 10"):
+            sample(model, [[3, 1], ids])
+    for strange in ([1, 2, 3], ["text"], [[1.5]], [[[1]]], [torch.tensor([[1, 2]])]):
+        with pytest.raises(TypeError, match="prompt 0 must be token ids"):
+            sample(model, strange)
     assert sample(model, []) == []
+
+
+def test_no_new_tokens_are_no_work():
+    def forward(*_, **__):
+        raise AssertionError
+
+    model = small()
+    model.forward = forward
+    assert sample(model, max_new=0) == [[]] * len(PROMPTS)

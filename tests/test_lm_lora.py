@@ -111,9 +111,10 @@ def test_it_learns():
     assert history[-1]["loss"] < 0.6 * history[0]["loss"]
 
 
+@torch.no_grad()
 def test_merged_equals_unmerged_and_back_bit_for_bit():
     model = adapted()
-    before, wanted = copy.deepcopy(model.state_dict()), model(IDS).detach()
+    before, wanted = copy.deepcopy(model.state_dict()), model(IDS)
     assert not torch.allclose(wanted, small()(IDS), atol=1e-2)
     for _ in range(2):  # merging twice is merging once
         assert merge_lora(model) is model
@@ -121,17 +122,136 @@ def test_merged_equals_unmerged_and_back_bit_for_bit():
     plain = functional_call(small(), explicit(adapted())[1], (IDS,))
     torch.testing.assert_close(model(IDS), plain)
     for _ in range(2):
-        unmerge_lora(model)
+        assert unmerge_lora(model) is model
         assert torch.equal(model(IDS), wanted)
+    assert model.state_dict().keys() == before.keys()
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name])
+    assert trainable(model) == trainable(adapted())
+
+
+def biased(model):
+    """Biases on query, key and value, as Qwen2 has them."""
+    for n, block in enumerate(model.blocks):
+        for name in ("query", "key", "value"):
+            old = getattr(block.attention, name)
+            new = nn.Linear(old.in_features, old.out_features)
+            with torch.no_grad():
+                new.weight.copy_(old.weight)
+                new.bias.copy_(torch.linspace(-1, 1, len(new.bias)) + n)
+            setattr(block.attention, name, new)
+    return model
+
+
+@torch.no_grad()
+def test_biases_stay_as_they_are():
+    plain = biased(small())
+    wanted = plain(IDS)
+    assert not torch.allclose(wanted, small()(IDS), atol=1e-2)
+    model = add_lora(biased(small()), rank=3)
+    assert torch.equal(model(IDS), wanted)
+    assert all(name.endswith((".A", ".B")) for name in trainable(model))
+    for name, p in model.named_parameters():
+        if name.endswith(".B"):
+            p.normal_(0, 0.1)
+    moved = model(IDS)
+    merge_lora(model)
+    torch.testing.assert_close(model(IDS), moved, rtol=1e-4, atol=1e-5)
+    assert model.state_dict().keys() == plain.state_dict().keys()
+    for name, value in model.state_dict().items():
+        if name.endswith("bias"):
+            assert torch.equal(value, plain.state_dict()[name])
+    assert torch.equal(unmerge_lora(model)(IDS), moved)
+
+
+@torch.no_grad()
+def test_merged_saved_and_loaded_it_is_a_plain_model(tmp_path):
+    """Pitfall 41."""
+    model = merge_lora(adapted())
+    assert model.state_dict().keys() == small().state_dict().keys()
+    assert [p.shape for p in model.parameters()] == [p.shape for p in small().parameters()]
+    tinykd.lm.save(model, tmp_path / "merged")
+    plain = tinykd.lm.load(tmp_path / "merged")
+    assert {type(m) for m in plain.modules()} == {type(m) for m in small().modules()}
+    assert torch.equal(plain(IDS), model(IDS))
+    again = add_lora(plain, rank=2)  # and it can be built on
+    assert torch.equal(again(IDS), model(IDS))
+
+
+def test_a_merged_state_does_not_count_twice():
+    state = merge_lora(adapted()).state_dict()
+    with pytest.raises(RuntimeError, match=r"query\.linear\.weight"):
+        adapted().load_state_dict(state)
+    fresh = small()
+    fresh.load_state_dict(state)
+    with torch.no_grad():
+        torch.testing.assert_close(fresh(IDS), adapted()(IDS), rtol=1e-4, atol=1e-5)
+
+
+def test_adapters_on_merged_ones_are_refused(tmp_path):
+    save_lora(adapted(), tmp_path / "a")
+    for again in (add_lora, lambda model: load_lora(model, tmp_path / "a")):
+        model = merge_lora(adapted())
+        with pytest.raises(ValueError, match="has adapters already, merged ones"):
+            again(model)
+        assert model.state_dict().keys() == small().state_dict().keys()
+
+
+def test_training_a_merged_model_says_what_to_do():
+    model = merge_lora(adapted())
+    with pytest.raises(RuntimeError, match="nothing of it would be trained: unmerge_lora"):
+        model(IDS)
+    with torch.no_grad():
+        model(IDS)
+    with torch.enable_grad():
+        model.eval()(IDS)
+    model.train().requires_grad_(True)  # the merged weights themselves: as asked for
+    before = model.state_dict()["blocks.0.attention.query.weight"].clone()
+    trainer(model).fit(SequenceBatches(EXAMPLES, size=4), epochs=1)
+    assert not torch.equal(model.blocks[0].attention.query.weight, before)
+    for lose in (unmerge_lora, lambda model: save_lora(model, "nowhere")):
+        with pytest.raises(ValueError, match="have changed since merge_lora.*save"):
+            lose(model)
+
+
+def test_the_adapters_train_on_after_a_look_at_the_merged_model():
+    model = adapted()
+    merge_lora(model)
+    unmerge_lora(model)
+    start = state(model, frozen=False)
+    trainer(model).fit(SequenceBatches(EXAMPLES, size=4), epochs=1)
+    assert all(not torch.equal(p, start[n]) for n, p in state(model, frozen=False).items())
+
+
+@torch.no_grad()
+def test_merged_in_bfloat16_it_is_rounded_once():
+    model = adapted().bfloat16()
+    layer = model.blocks[0].attention.query
+    wanted = layer.linear.weight.float() + layer.scale * layer.B.float() @ layer.A.float()
+    mode, before = torch.get_rng_state(), copy.deepcopy(model.state_dict())
+    merge_lora(model)
+    assert torch.equal(model.blocks[0].attention.query.weight, wanted.bfloat16())
+    assert torch.equal(torch.get_rng_state(), mode)
+    for name, value in unmerge_lora(model).state_dict().items():
+        assert torch.equal(value, before[name])
+
+
+@torch.no_grad()
+def test_a_merged_model_may_be_copied_and_moved():
+    """Its adapters come back in the precision that it has by then."""
+    wanted = adapted().double().eval()(IDS)
+    model = copy.deepcopy(merge_lora(adapted().eval())).double()
+    assert {p.dtype for p in model.parameters()} == {torch.float64}
+    torch.testing.assert_close(unmerge_lora(model)(IDS), wanted, rtol=1e-9, atol=1e-9)
+    assert {p.dtype for p in model.parameters()} == {torch.float64}
+    assert not any(module.training for module in model.modules())
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_saved_adapters_come_back(tmp_path, dtype):
     model = adapted()
     save_lora(model, tmp_path / "a.safetensors", dtype)
-    torch.manual_seed(50)  # the dice of the fresh A must not matter
+    torch.manual_seed(50)  # the random numbers of the fresh A must not matter
     again = load_lora(small(), tmp_path / "a.safetensors")
     torch.testing.assert_close(again(IDS), model(IDS), **(
         {"rtol": 0, "atol": 0} if dtype == torch.float32 else {"rtol": 0.05, "atol": 0.05}

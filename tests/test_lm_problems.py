@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tinykd.lm import problems
+from tinykd.lm.reasoning import problems
 from tinykd.lm.reasoning.answers import verify
 from tinykd.lm.reasoning.problems import arithmetic, load_word_problems, right_chain
 

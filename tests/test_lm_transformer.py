@@ -5,8 +5,17 @@ import math
 import pytest
 import torch
 
-from tinykd import Capture
-from tinykd.lm import Classifier, Config, Transformer, keep_layers
+from tinykd import Capture, HardLabels, SoftTargets, Trainer
+from tinykd.lm import (
+    Chunked,
+    Classifier,
+    Config,
+    Headless,
+    SequenceBatches,
+    Transformer,
+    generate,
+    keep_layers,
+)
 from tinykd.lm.layers import Cache, angles, rotate
 
 LENGTHS = (5, 2, 7)
@@ -130,7 +139,8 @@ def test_kept_positions_are_those_of_the_dense_logits(tied):
     model, (ids, mask) = small(tied=tied), padded(right=1)
     positions = torch.tensor([13, 0, 5, 5, 22])
     results = []
-    for logits in (model(ids, mask, positions=positions), model(ids, mask).flatten(0, 1)[positions]):
+    dense = model(ids, mask).flatten(0, 1)[positions]
+    for logits in (model(ids, mask, positions=positions), dense):
         model.zero_grad()
         (logits.square() * torch.arange(5.0)[:, None]).sum().backward()
         results.append([logits.detach(), *(p.grad for p in model.parameters())])
@@ -141,9 +151,9 @@ def test_kept_positions_are_those_of_the_dense_logits(tied):
 def complex_turn(x, positions, base=10_000.0):
     """Rotary positions as complex numbers: (x_i + j x_{i + d/2}) e^{j t base^(-2 i / d)}."""
     half = x.shape[-1] // 2
-    speed = base ** (-2 * torch.arange(half, dtype=torch.float64) / x.shape[-1])
+    frequency = base ** (-2 * torch.arange(half, dtype=torch.float64) / x.shape[-1])
     turned = torch.complex(x[..., :half], x[..., half:]) * torch.exp(
-        1j * positions[..., None].double() * speed
+        1j * positions[..., None].double() * frequency
     )
     return torch.cat([turned.real, turned.imag], -1)
 
@@ -182,6 +192,115 @@ def test_rotary_products_depend_on_the_distance_alone():
     assert abs(products[3][0] - products[-3][0]) > 1e-3  # before is not after
 
 
+def test_rope_factors_divide_each_frequency():
+    """A pair with factor 3 stands at position 6 where it stood at position 2."""
+    factors = (1.0, 3.0)
+    slow = angles(torch.tensor([[2, 6]]), 4, 100.0, factors)
+    plain = angles(torch.tensor([[2, 6]]), 4, 100.0)
+    for a, b in zip(slow, plain, strict=True):
+        torch.testing.assert_close(a[..., 0], b[..., 0], rtol=0, atol=0)
+        torch.testing.assert_close(a[0, 0, 1, 1], b[0, 0, 0, 1])
+    assert Config(19, 16, 2, 4, rope_factors=[1, 3]).rope_factors == factors
+
+
+def test_what_is_learned_with_every_addition_is_what_the_formula_says():
+    """Heads of a size of their own, biases, norms of query and key, slower angles: written out."""
+    model = small(head_size=6, biases=("query", "key", "value", "output", "gate", "up", "down"),
+                  qk_norm=True, rope_factors=(1.0, 2.0, 4.0), layers=1)  # fmt: skip
+    for p in model.parameters():
+        if p.dim() == 1:
+            torch.nn.init.normal_(p)
+    ids, block = torch.arange(7)[None], model.blocks[0]
+    x = model.embed(ids)[0]
+
+    def norm(x, layer):
+        return x / (x.square().mean(-1, keepdim=True) + 1e-5).sqrt() * layer.weight
+
+    y, at = norm(x, block.attention_norm), torch.arange(7)
+    q, k, v = (
+        (y @ layer.weight.T + layer.bias).unflatten(-1, (-1, 6))
+        for layer in (block.attention.query, block.attention.key, block.attention.value)
+    )
+    q, k = norm(q, block.attention.query_norm), norm(k, block.attention.key_norm)
+    half = torch.exp(1j * at[:, None] * 10_000.0 ** (-torch.arange(3.0).double() / 3)
+                     / torch.tensor([1.0, 2.0, 4.0]))  # fmt: skip
+
+    def turn(x):
+        z = torch.complex(x[..., :3], x[..., 3:]) * half[:, None]
+        return torch.cat([z.real, z.imag], -1)
+
+    mixed = []
+    for h in range(4):
+        scores = turn(q)[:, h] @ turn(k)[:, h // 2].T / 6**0.5
+        scores = scores.masked_fill(at[None] > at[:, None], -math.inf)
+        mixed.append(scores.softmax(-1) @ v[:, h // 2])
+    out = block.attention.output
+    x = x + torch.cat(mixed, -1) @ out.weight.T + out.bias
+    y, feed = norm(x, block.feed_forward_norm), block.feed_forward
+    gate = torch.nn.functional.silu(y @ feed.gate.weight.T + feed.gate.bias)
+    x = x + (gate * (y @ feed.up.weight.T + feed.up.bias)) @ feed.down.weight.T + feed.down.bias
+    wanted = norm(x, model.norm) @ model.embed.weight.T
+    torch.testing.assert_close(model(ids)[0], wanted, rtol=0, atol=1e-5)  # angles are float32
+    cache = Cache(model.config, 1, 2, model.embed.weight)
+    with torch.no_grad():
+        steps = torch.cat([model(ids[:, t : t + 1], cache=cache) for t in range(7)], 1)[0]
+    torch.testing.assert_close(steps, wanted, rtol=0, atol=1e-5)
+
+
+def padded_and_not(tied, rows, **shape):
+    """A model with rows behind its 19 tokens, likely ones at that, and one without these rows."""
+    torch.manual_seed(7)
+    padded = small(vocab=rows, tokens=19, tied=tied, **shape)
+    with torch.no_grad():
+        for weight in {padded.embed.weight, *([] if tied else [padded.head.weight])}:
+            weight[19:] = 30 * torch.randn(rows - 19, weight.shape[1])
+    plain = small(vocab=19, tied=tied, **shape)
+    plain.load_state_dict(
+        {k: v[:19] if len(v) == rows else v for k, v in padded.state_dict().items()}
+    )
+    return padded, plain
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("chunks", [False, True])
+def test_rows_that_are_no_tokens_have_no_probability_and_no_gradient(tied, chunks):
+    """Pitfall 44, student and teacher, padded to different sizes: as if the rows were not there."""
+    results = []
+    for student, teacher in zip(
+        padded_and_not(tied, 23), padded_and_not(tied, 29, width=24), strict=True
+    ):
+        batches = SequenceBatches([([1, 2], [n, 5, 0]) for n in range(6, 12)], 3, shuffle=False)
+        objective = 0.7 * SoftTargets(T=2) + 0.3 * HardLabels()
+        models = [student, teacher]
+        if chunks:
+            objective, models = Chunked(objective, 4), [Headless(student), Headless(teacher)]
+        trainer = Trainer(
+            models[0], objective, models[1], lambda ps: torch.optim.SGD(ps, 0.5),
+            device="cpu", progress=False,
+        )  # fmt: skip
+        before = student.embed.weight.detach().clone()
+        history = trainer.fit(batches, epochs=2)
+        assert not torch.equal(student.embed.weight[:19], before[:19])
+        assert torch.equal(student.embed.weight[19:], before[19:])
+        results.append((history[-1]["loss"], student(torch.arange(19)[None])))
+        assert results[-1][1].shape == (1, 19, 19)
+    assert results[0][0] == pytest.approx(results[1][0], rel=1e-9)
+    torch.testing.assert_close(results[0][1], results[1][1])
+
+
+def test_rows_that_are_no_tokens_are_never_sampled():
+    padded, plain = padded_and_not(True, 23)
+    prompts = [[1, 2, 3], [4], [5, 6]]
+    for T in (0, 1.0, 5.0):
+        found, wanted = (
+            generate(model, prompts, 20, T, progress=False) for model in (padded, plain)
+        )
+        assert found == wanted
+        assert max(map(max, found)) < 19
+    padded.config.tokens = None
+    assert max(map(max, generate(padded, prompts, 20, 0, progress=False))) >= 19
+
+
 def test_kept_layers_are_copies():
     for model in (small(layers=4), Classifier(Config(19, 16, 4, 4, causal=False), 3).double()):
         ids, mask = padded()
@@ -211,9 +330,18 @@ def test_errors_name_the_bad_value():
         Config(19, 12, 2, 4)  # heads of 3: no pairs to turn
     with pytest.raises(ValueError, match="kv_heads 3 must divide 4"):
         Config(19, 16, 2, 4, 3)
+    with pytest.raises(ValueError, match="head_size 5 must be even"):
+        Config(19, 16, 2, 4, head_size=5)
+    with pytest.raises(ValueError, match="half as many rope_factors"):
+        Config(19, 16, 2, 4, rope_factors=(1.0, 2.0, 3.0))
+    with pytest.raises(ValueError, match="no layer of a block is called .'values'"):
+        Config(19, 16, 2, 4, biases=("values",))
+    with pytest.raises(ValueError, match=r"tokens 20 must be in \[1, 19\]"):
+        Config(19, 16, 2, 4, tokens=20)
     with pytest.raises(ValueError, match=r"\(3, 6\).*\(3, 7\)"):
         small()(padded()[0], padded()[1][:, 1:])
-    assert Config(19, 16, 2, 4).kv_heads == 4
+    assert Config(19, 16, 2, 4).kv_heads == Config(19, 16, 2, 4).head_size == 4
+    assert Config(19, 15, 2, 4, head_size=6).head_size == 6
     assert Config(19, 100, 2, 2).hidden == 8 * math.ceil(100 / 3)
 
 

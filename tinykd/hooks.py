@@ -23,18 +23,12 @@ class Capture:
     def __init__(self, model: nn.Module, names: Iterable[str]) -> None:
         if isinstance(names, str):
             raise TypeError(f"layer names come as a list: Capture(model, [{names!r}])")
-        modules = dict(model.named_modules())
-        self.layers = {name: modules.get(name) for name in names}
-        for name, layer in self.layers.items():
-            if layer is None:
-                near = difflib.get_close_matches(name, list(modules), n=3, cutoff=0.3)
-                raise KeyError(f"no layer {name!r} in {type(model).__name__}; nearest: {near}")
+        self.layers = {name: _layer(model, name) for name in names}
         self._outputs: dict[str, Tensor] = {}
         self._hooks: list = []
 
     def __enter__(self) -> "Capture":
         for name, layer in self.layers.items():
-            assert layer is not None
             self._hooks.append(layer.register_forward_hook(self._keeper(name)))
         return self
 
@@ -64,3 +58,12 @@ class Capture:
             self._outputs[name] = first.clone()
 
         return keep
+
+
+def _layer(model: nn.Module, name: str) -> nn.Module:
+    try:
+        return model.get_submodule(name)
+    except AttributeError:
+        known = [known for known, _ in model.named_modules()]
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.3)
+        raise KeyError(f"no layer {name!r} in {type(model).__name__}; nearest: {near}") from None

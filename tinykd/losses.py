@@ -34,11 +34,16 @@ def cross_entropy(
         )
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"label_smoothing must lie in [0, 1], got {label_smoothing}")
-    _check_labels(labels, logits.shape[-1], ignore_index)
+    if labels.is_floating_point():
+        _check_labels(labels, logits.shape[-1], ignore_index)
     ignored = labels == ignore_index
     log_q = log_softmax(logits)
     target = labels.masked_fill(ignored, 0).long().unsqueeze(-1)
-    loss = -log_q.gather(-1, target).squeeze(-1)
+    try:
+        loss = -log_q.gather(-1, target).squeeze(-1)
+    except RuntimeError:  # on the CPU, where it is cheaper to look when it has gone wrong
+        _check_labels(labels, logits.shape[-1], ignore_index)
+        raise
     if label_smoothing:
         allowed = log_q > -math.inf
         spread = -log_q.masked_fill(~allowed, 0.0).sum(-1) / allowed.sum(-1)
@@ -166,8 +171,7 @@ def decoupled_kl(
 
 def _kl(log_a: Tensor, log_b: Tensor) -> Tensor:
     """KL(a || b) from log-probabilities; a class that a rules out counts for nothing."""
-    ruled_out = log_a.exp() == 0
-    return expectation(log_a, log_a.masked_fill(ruled_out, 0.0) - log_b.masked_fill(ruled_out, 0.0))
+    return expectation(log_a, log_a - log_b)
 
 
 def _kl_to_mixture(log_a: Tensor, log_b: Tensor, share: float) -> Tensor:

@@ -112,6 +112,11 @@ class Objective(nn.Module):
         super().__init__()
         self.weights = [weight for weight, _ in terms]
         self.terms = nn.ModuleList(term for _, term in terms)
+        kinds = [type(term).__name__ for _, term in terms]
+        self._names = [
+            kind if kinds.count(kind) == 1 else f"{kind}[{kinds[:i].count(kind)}]"
+            for i, kind in enumerate(kinds)
+        ]
 
     def __add__(self, other: "Term | Objective") -> "Objective":
         return Objective([*self.pairs(), *as_objective(other).pairs()])
@@ -141,11 +146,7 @@ class Objective(nn.Module):
 
     def names(self) -> list[str]:
         """A short name for each term: its class, numbered where one occurs twice."""
-        kinds = [type(term).__name__ for term in self.terms]
-        return [
-            kind if kinds.count(kind) == 1 else f"{kind}[{kinds[:i].count(kind)}]"
-            for i, kind in enumerate(kinds)
-        ]
+        return self._names
 
     def weights_at(self, progress: float) -> list[float]:
         """The weights at this point of the training, one per term."""
@@ -164,18 +165,14 @@ class Objective(nn.Module):
         return {name: sorted(layers) for name, layers in asked.items()}
 
     def valid(self, batch: Mapping[str, Any]) -> list[Tensor]:
-        """Which positions count for each term; the ones without a rule of their own share it."""
-        usual: list[Tensor] = []
-        if any(type(term).valid is Term.valid for _, term in self.pairs()):
-            usual = [batches.valid(batch)]
-        return [
-            usual[0] if type(term).valid is Term.valid else term.valid(batch)
-            for _, term in self.pairs()
-        ]
+        """Which positions count for each term."""
+        return [term.valid(batch) for _, term in self.pairs()]
 
     def counts(self, batch: Mapping[str, Any]) -> Tensor:
         """Number of valid positions of each term, shape (K,), as floats on the batch's device."""
-        return torch.stack([where.sum() for where in self.valid(batch)]).float()
+        found = self.valid(batch)
+        sums = {id(where): where.sum() for where in found}  # most terms share theirs
+        return torch.stack([sums[id(where)] for where in found]).float()
 
     def sums(self, out: Outputs) -> Tensor:
         """Sum over valid positions of each term, shape (K,), unweighted."""
@@ -187,16 +184,19 @@ class Objective(nn.Module):
         Raises ValueError if a term needs a teacher and there is none, or if it gives values at
         other positions than the batch announced.
         """
-        found, views = [], dict[Any, Outputs]()
+        found, views, whole = [], dict[Any, Outputs](), dict[int, bool]()
         for name, (_, term), where in zip(
             self.names(), self.pairs(), self.valid(out.batch), strict=True
         ):
+            if id(where) not in whole:  # asking a GPU would wait for it
+                whole[id(where)] = where.device.type == "cpu" and bool(where.all())
             key = (id(where), term.teacher)
             if key not in views:
-                views[key] = _only(where, _of_teacher(term, name, out))
+                own = _of_teacher(term, name, out)
+                views[key] = own if whole[id(where)] else _only(where, own)
             values = term.per_position(views[key])
             _check_shape(name, values, where)
-            found.append(values.masked_fill(~where, 0.0))
+            found.append(values if whole[id(where)] else values.masked_fill(~where, 0.0))
         return found
 
 
@@ -217,7 +217,7 @@ def as_objective(x: Any) -> Objective:
 def _of_teacher(term: Term, name: str, out: Outputs) -> Outputs:
     """What `term` sees: of several teachers its own."""
     asked = out.teachers.get(term.teacher)
-    if asked is not None:
+    if asked is not None and asked.logits is not out.teacher:
         out = replace(out, teacher=asked.logits, teacher_layers=asked.layers)
     if term.needs_teacher and out.teacher is None and not out.teacher_layers:
         whom = "a teacher" if term.teacher is None else f"the teacher {term.teacher!r}"
@@ -227,8 +227,6 @@ def _of_teacher(term: Term, name: str, out: Outputs) -> Outputs:
 
 def _only(where: Tensor, out: Outputs) -> Outputs:
     """The same outputs with nothing at the positions that do not count."""
-    if where.device.type == "cpu" and where.all():  # asking a GPU would wait for it
-        return out
     labels = batches.class_labels(out.batch)
     if labels is not None and labels.shape == where.shape:
         out = replace(

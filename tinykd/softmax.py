@@ -33,7 +33,8 @@ def log_softmax(logits: Tensor, T: float = 1.0, dim: int = -1) -> Tensor:
     """
     if not 0 < T < float("inf"):
         raise ValueError(f"temperature must be a finite number above 0, got T={T}")
-    return torch.log_softmax(at_least_float32(logits) / T, dim)
+    z = at_least_float32(logits)
+    return torch.log_softmax(z if T == 1 else z / T, dim)
 
 
 def entropy(logits: Tensor, T: float = 1.0) -> Tensor:

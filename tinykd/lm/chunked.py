@@ -127,7 +127,8 @@ class Chunked(Objective):
         return Chunked(super().__add__(other), self.size)
 
     def __radd__(self, other: Any) -> "Chunked":
-        return Chunked(super().__radd__(other), self.size)
+        before = [] if other == 0 else as_objective(other).pairs()
+        return Chunked(Objective([*before, *self.pairs()]), self.size)
 
     def __rmul__(self, weight: Schedule) -> "Chunked":
         return Chunked(super().__rmul__(weight), self.size)

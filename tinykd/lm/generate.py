@@ -1,6 +1,8 @@
 """Sampling: many prompts at once, each new token drawn from softmax(logits / T)."""
 
 import functools
+import math
+import operator
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -10,21 +12,21 @@ from torch import Tensor
 
 from ..models import frozen
 from ..progress import bar
-from ..softmax import softmax
+from ..softmax import at_least_float32, softmax
 from .layers import SPARE, Cache
 from .transformer import Transformer
 
-READ = 16  # prompts read at a time; they come in order of length
-LEAVE = 8  # rows that have ended leave when they are an eighth of the batch: moving rows costs too
+PROMPTS_AT_ONCE = 16  # read together; they come in order of length
+ENDED_SHARE = 8  # rows that have ended are dropped at an eighth of the batch: moving rows costs too
 
 
 def generate(
     model: Transformer,
-    prompts: Sequence[Sequence[int]],
+    prompts: Sequence[Sequence[int]] | Sequence[Tensor],
     max_new: int = 256,
     temperature: float = 1.0,
     top_p: float = 1.0,
-    eos: int | None = None,
+    eos: int | Sequence[int] | None = None,
     pad: int = 0,
     seed: int = 0,
     batch_size: int = 64,
@@ -32,72 +34,61 @@ def generate(
 ) -> list[list[int]]:
     """Continuations of prompts: new ids only, ending in `eos` where the model stopped by itself.
 
-    prompts: lists of ids, none empty; they are sampled in order of length, `batch_size` at a time,
-    padded on the left, and rows that have ended leave the batch.
+    prompts: lists of ids (or tensors (T,)), none empty; they are sampled in order of length,
+    `batch_size` at a time, padded on the left, and rows that have ended leave the batch.
     temperature: 0 takes the most likely token every time (greedy); above that, tokens are drawn.
     top_p: only from the most likely tokens that together have this much probability (Holtzman et
     al. 2020, arXiv 1904.09751).
+    eos: the id that ends an answer, or several of which any does.
     seed: the same seed, prompts and batch size give the same text.
 
     Works in the model's own precision (`model.bfloat16()` halves the memory and is faster where
     the processor has it), in eval mode and without gradients; the mode comes back.
-    Raises ValueError for an empty prompt, a negative temperature or top_p outside (0, 1].
+
+    Raises:
+        ValueError: an empty prompt, ids outside of the model's vocabulary, a temperature that is
+            negative or infinite, top_p outside (0, 1], max_new below 0, batch_size below 1.
+        TypeError: prompts that are no ids.
+        FloatingPointError: logits that are NaN or infinite, with the prompt and the step: broken
+            weights, or an overflow.
     """
-    if not all(len(prompt) for prompt in prompts):
-        raise ValueError("a prompt is empty: there is nothing to continue")
-    if temperature < 0 or not 0 < top_p <= 1:
+    if not (0 <= temperature < math.inf and 0 < top_p <= 1):
         raise ValueError(
-            f"temperature must be at least 0 and top_p in (0, 1], got {temperature} and {top_p}"
+            "temperature must be at least 0 and finite and top_p in (0, 1], "
+            f"got {temperature} and {top_p}"
         )
+    if max_new < 0 or batch_size < 1:
+        raise ValueError(
+            f"max_new must be at least 0 and batch_size at least 1, got {max_new} and {batch_size}"
+        )
+    rows = [_ids(prompt, f"prompt {n}", model.config.vocab) for n, prompt in enumerate(prompts)]
+    if not all(rows):
+        raise ValueError(f"prompt {rows.index([])} is empty: there is nothing to continue")
+    ends = [] if eos is None else _ids(_listed(eos), "eos", len(model.head_weight))
+    _ids([pad], "pad", model.config.vocab)
     device = next(model.parameters()).device
     rng = torch.Generator(device).manual_seed(seed)
     pick = functools.partial(draw, temperature=temperature, top_p=top_p, rng=rng)
-    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-    answers: list[list[int]] = [[] for _ in prompts]
+    order = sorted(range(len(rows)), key=lambda i: len(rows[i])) if max_new else []
+    answers: list[list[int]] = [[] for _ in rows]
     start, tokens = time.perf_counter(), 0
-    with frozen(model), bar("sampling", len(prompts), 0, progress) as advance:
+    with frozen(model), bar("sampling", len(order), 0, progress) as advance:
         for first in range(0, len(order), batch_size):
-            rows = order[first : first + batch_size]
-            stream = _Stream(model, [prompts[i] for i in rows], pad)
-            for drawn, ended in _write(stream, rows, answers, max_new, eos, pick):
+            numbers = order[first : first + batch_size]
+            batch = _Sequences(model, [rows[i] for i in numbers], pad)
+            for drawn, ended in _extend(batch, numbers, answers, max_new, ends, pick):
                 tokens += drawn
                 advance(ended, f"{tokens / (time.perf_counter() - start):.0f} tokens/s")
     return answers
 
 
-def _write(
-    stream: "_Stream",
-    rows: list[int],
-    answers: list[list[int]],
-    max_new: int,
-    eos: int | None,
-    pick: Callable[[Tensor], Tensor],
-) -> Iterator[tuple[int, int]]:
-    """Append to answers[i] for i in `rows`; yields (tokens drawn, rows ended) after each step."""
-    live = torch.ones(len(rows), dtype=torch.bool, device=stream.logits.device)
-    for step in range(max_new):
-        drawn, alive = pick(stream.logits), live.tolist()
-        for i, token, on in zip(rows, drawn.tolist(), alive, strict=True):
-            if on:
-                answers[i].append(token)
-        if eos is not None:
-            live &= drawn != eos
-        left = int(live.sum()) if step + 1 < max_new else 0
-        yield sum(alive), sum(alive) - left
-        if not left:
-            return
-        if len(rows) - left < max(1, len(rows) // LEAVE):
-            stream.go_on(drawn, None)
-        else:
-            rows = [i for i, on in zip(rows, live.tolist(), strict=True) if on]
-            stream.go_on(drawn[live], live)
-            live = live[live]
-
-
 def draw(logits: Tensor, temperature: float, top_p: float, rng: torch.Generator) -> Tensor:
-    """One token a row, shape (B,), from logits (B, V)."""
+    """One token a row, shape (B,), from logits (B, V); never one whose logit is -inf."""
     if temperature == 0:
         return logits.argmax(-1)
+    if temperature < 1e-6:  # logits / T could overflow; 1 / T itself does below 1e-38
+        logits = at_least_float32(logits)
+        logits, temperature = logits - logits.amax(-1, keepdim=True), max(temperature, 1e-30)
     p = softmax(logits, temperature)
     if top_p < 1:
         p = nucleus(p, top_p)
@@ -105,7 +96,11 @@ def draw(logits: Tensor, temperature: float, top_p: float, rng: torch.Generator)
     # number for each of the V tokens and takes seven times as long.
     running = p.cumsum(-1)
     at = torch.rand(len(p), 1, generator=rng, device=p.device) * running[:, -1:]
-    return torch.searchsorted(running, at, right=True).squeeze(1)
+    token = torch.searchsorted(running, at, right=True).clamp_(max=p.shape[-1] - 1)
+    impossible = p.gather(-1, token) == 0  # running sums are rounded, on a GPU not even in order
+    if impossible.any():
+        token = torch.where(impossible, p.argmax(-1, keepdim=True), token)
+    return token.squeeze(1)
 
 
 def nucleus(p: Tensor, top_p: float) -> Tensor:
@@ -115,31 +110,67 @@ def nucleus(p: Tensor, top_p: float) -> Tensor:
     top_p together, so the likeliest always is.
     """
     ordered, index = p.sort(-1, descending=True)
-    ordered[ordered.cumsum(-1) - ordered >= top_p] = 0.0
-    kept = torch.zeros_like(p).scatter(-1, index, ordered)
+    cut = ordered.cumsum(-1) - ordered >= top_p
+    cut[..., 0] = False  # a top_p that is 0 in p's precision
+    kept = torch.zeros_like(p).scatter(-1, index, ordered.masked_fill(cut, 0.0))
     return kept / kept.sum(-1, keepdim=True)
 
 
-class _Stream:
+def _extend(
+    batch: "_Sequences",
+    numbers: list[int],
+    answers: list[list[int]],
+    max_new: int,
+    ends: list[int],
+    pick: Callable[[Tensor], Tensor],
+) -> Iterator[tuple[int, int]]:
+    """Append to answers[i], i in `numbers`; yields (tokens drawn, rows ended) after each step."""
+    ending = torch.tensor(ends, dtype=torch.long, device=batch.logits.device)
+    running = torch.ones(len(numbers), dtype=torch.bool, device=ending.device)
+    for step in range(max_new):
+        broken = running & ~batch.logits.amax(-1).isfinite()  # amax passes NaN on
+        if broken.any():
+            raise FloatingPointError(
+                f"the logits for prompt {numbers[int(broken.nonzero()[0])]} are not finite after "
+                f"{step} new tokens: look for NaN in the model's weights, or for an overflow"
+            )
+        drawn, goes_on = pick(batch.logits), running.tolist()
+        for i, token, on in zip(numbers, drawn.tolist(), goes_on, strict=True):
+            if on:
+                answers[i].append(token)
+        running &= ~torch.isin(drawn, ending)
+        left = int(running.sum()) if step + 1 < max_new else 0
+        yield sum(goes_on), sum(goes_on) - left
+        if not left:
+            return
+        if len(numbers) - left < max(1, len(numbers) // ENDED_SHARE):
+            batch.append(drawn, None)
+        else:
+            numbers = [i for i, on in zip(numbers, running.tolist(), strict=True) if on]
+            batch.append(drawn[running], running)
+            running = running[running]
+
+
+class _Sequences:
     """A batch of sequences under way: their cache, and the logits of what comes next."""
 
     logits: Tensor  # (B, V)
 
-    def __init__(self, model: Transformer, prompts: list[Sequence[int]], pad: int) -> None:
+    def __init__(self, model: Transformer, prompts: list[list[int]], pad: int) -> None:
         self.model, weight = model, model.embed.weight
-        place = {tuple(prompt): n for n, prompt in enumerate(dict.fromkeys(map(tuple, prompts)))}
+        place = {prompt: n for n, prompt in enumerate(dict.fromkeys(map(tuple, prompts)))}
         different = list(place)
         length = max(map(len, different))
         self.cache = Cache(model.config, len(different), length + SPARE, weight)
         self.cache.length = length
         logits = []
-        for first in range(0, len(different), READ):  # a few at a time: little padding
-            part = different[first : first + READ]
+        for first in range(0, len(different), PROMPTS_AT_ONCE):  # a few at a time: little padding
+            part = different[first : first + PROMPTS_AT_ONCE]
             longest = max(map(len, part))
             ids = [[pad] * (longest - len(prompt)) + list(prompt) for prompt in part]
             real = [[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in part]
             cache = Cache(model.config, len(part), longest, weight)
-            logits.append(self._read(ids, real, cache))
+            logits.append(self._next_logits(ids, real, cache))
             self.cache.paste(cache, first)
         # Several samples of a prompt: it was read once for all.
         rows = torch.tensor([place[tuple(prompt)] for prompt in prompts], device=weight.device)
@@ -147,15 +178,32 @@ class _Stream:
         if len(different) < len(prompts):
             self.cache.keep_rows(rows)
 
-    def go_on(self, tokens: Tensor, rows: Tensor | None) -> None:
-        """Read the tokens drawn (B,); rows: which sequences go on, None for all."""
+    def append(self, tokens: Tensor, rows: Tensor | None) -> None:
+        """Read the tokens drawn (B,); rows: which sequences stay in the batch, None for all."""
         if rows is not None:
             self.cache.keep_rows(rows)
-        self.logits = self._read(tokens[:, None], torch.ones_like(tokens)[:, None], self.cache)
+        real = torch.ones_like(tokens)[:, None]
+        self.logits = self._next_logits(tokens[:, None], real, self.cache)
 
-    def _read(self, ids: Any, real: Any, cache: Cache) -> Tensor:
+    def _next_logits(self, ids: Any, real: Any, cache: Cache) -> Tensor:
         """Logits (B, V) after the last position of ids (B, T)."""
         device = self.model.embed.weight.device
         ids, real = (torch.as_tensor(x, device=device) for x in (ids, real))
         last = torch.arange(1, len(ids) + 1, device=device) * ids.shape[1] - 1
         return self.model(ids, real, positions=last, cache=cache)
+
+
+def _listed(ids: Any) -> Any:
+    return ids if isinstance(ids, (Tensor, Sequence)) else [ids]
+
+
+def _ids(ids: Any, name: str, size: int) -> list[int]:
+    """As plain integers. Raises TypeError for other things, ValueError outside 0 to size - 1."""
+    try:
+        found = [operator.index(i) for i in (ids.tolist() if isinstance(ids, Tensor) else ids)]
+    except TypeError as error:
+        raise TypeError(f"{name} must be token ids, such as [3, 1, 4], got {ids!r:.80}") from error
+    wrong = [i for i in found if not 0 <= i < size]
+    if wrong:
+        raise ValueError(f"{name} has the id {wrong[0]}: the model's ids are 0 to {size - 1}")
+    return found

@@ -85,6 +85,10 @@ def device_of(model: nn.Module) -> torch.device:
 @contextlib.contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
     """Eval mode and no gradients for the length of a block; then every mode comes back."""
+    if not any(module.training for module in model.modules()):  # the quick way, at every step
+        with torch.no_grad():
+            yield
+        return
     with modes_kept(model), torch.no_grad():
         model.eval()
         yield

@@ -29,23 +29,18 @@ class EpochLosses:
 
     def __init__(self, names: list[str], device: torch.device) -> None:
         self.names = names
-        self.sums = torch.zeros(len(names), device=device)
-        self.weighted = torch.zeros_like(self.sums)  # sums times the weights of their steps
-        self.counts = torch.zeros_like(self.sums)
+        # Over the epoch, for each term: sums, counts, and sums times the weights of their steps.
+        self.totals = torch.zeros(3, len(names), device=device)
         self.latest = math.nan
-        self._unread: list[tuple[int, int, Tensor]] = []
+        self._unread: list[tuple[int, int, Tensor, Tensor]] = []
 
     def add(
         self, step: int, batch: int, sums: Tensor, counts: Tensor, weights: Tensor, norm: Tensor
     ) -> None:
         """Note one step's sums, counts and weights (K,), and its gradient's norm, on the device."""
-        self.sums += sums
-        self.counts += counts
-        self.weighted += weights * sums
-        # The loss of the step, each term's count and mean, and the norm.
-        means = sums / counts.clamp_min(1)
-        values = torch.cat([(weights * means).sum()[None], counts, means, norm.to(means)[None]])
-        self._unread.append((step, batch, values))
+        totals = torch.stack([sums, counts, weights * sums])
+        self.totals += totals
+        self._unread.append((step, batch, totals, norm))
 
     def read(self, epoch: int) -> None:
         """Fetch the steps since the last reading; `latest` is the newest loss.
@@ -54,29 +49,29 @@ class EpochLosses:
         without a single valid position.
         """
         unread, self._unread = self._unread, []
-        for step, batch, values in unread:
-            self.latest, *rest = values.tolist()
-            counts, means = rest[: len(self.names)], rest[len(self.names) :]
+        for step, batch, totals, norm in unread:
+            sums, counts, weighted = totals.tolist()
             if not any(counts):
                 raise ValueError(
                     f"no position counts at step {step} (epoch {epoch}, batch {batch}), counted "
                     "from 0: every one is masked, or labelled -100"
                 )
-            for name, value in zip([*self.names, "gradient"], means, strict=True):
+            self.latest = sum(s / max(c, 1) for s, c in zip(weighted, counts, strict=True))
+            for name, value in zip([*self.names, "gradient"], [*sums, norm.item()], strict=True):
                 if not math.isfinite(value):
                     raise NonFiniteLoss(name, value, step, epoch, batch)
 
     def record(self) -> dict[str, float]:
         """The epoch's mean of the objective ("loss"), each step at its own weights, and by term."""
-        counts = self.counts.clamp_min(1)
-        loss = (self.weighted / counts).sum().item()
-        return {"loss": loss, **dict(zip(self.names, (self.sums / counts).tolist(), strict=True))}
+        sums, counts, weighted = self.totals.tolist()
+        means = [s / max(c, 1) for s, c in zip(sums, counts, strict=True)]
+        loss = sum(s / max(c, 1) for s, c in zip(weighted, counts, strict=True))
+        return {"loss": loss, **dict(zip(self.names, means, strict=True))}
 
     def state_dict(self) -> dict[str, Tensor]:
         """Sums and counts, for a checkpoint in the middle of an epoch."""
-        return {"sums": self.sums, "counts": self.counts, "weighted": self.weighted}
+        return {"totals": self.totals}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Go on from `state_dict`."""
-        for name in ("sums", "counts", "weighted"):
-            setattr(self, name, state[name].to(self.sums.device))
+        self.totals = state["totals"].to(self.totals.device)

@@ -6,13 +6,14 @@ own count a single time. 1 x 8, 4 x 2 and 2 processes x 4 samples give the same 
 """
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from ..batch import valid
 from ..device import rank_and_ranks
 from ..hooks import Capture
 from ..models import forward
@@ -36,13 +37,13 @@ class Step(nn.Module):
     def __init__(self, model: nn.Module, objective: Objective, autocast: Callable) -> None:
         super().__init__()
         self.model, self.objective, self.autocast = model, objective, autocast
+        self.layers = objective.student_layers()
 
     def forward(self, batch: dict, teachers: Teachers, progress: float) -> Tensor:
         """The sum of each term over this batch, shape (K,)."""
-        names = self.objective.student_layers()
-        with Capture(self.model, names) as acts, self.autocast():
+        with Capture(self.model, self.layers) as acts, self.autocast():
             logits = forward(self.model, batch)
-            layers = {name: at_least_float32(acts[name]) for name in names}
+            layers = {name: at_least_float32(acts[name]) for name in self.layers}
         only = teachers.get(None, Targets(None, {}))
         out = Outputs(batch, logits, only.logits, layers, only.layers, progress, teachers)
         return self.objective.sums(out)
@@ -61,6 +62,7 @@ def backward(
     seen, and stops the run, in all of them.
     """
     world = rank_and_ranks()[1]
+    group = [{**batch, "valid": valid(batch)} for batch in group]
     counts = objective.counts(group[0])
     for batch in group[1:]:
         counts += objective.counts(batch)
@@ -73,19 +75,20 @@ def backward(
         synchronise_later = world > 1 and batch is not group[-1]
         with net.no_sync() if synchronise_later else contextlib.nullcontext():  # type: ignore
             batch_sums = net(batch, ask(batch), progress)
-            (batch_sums * scale).sum().backward()
+            torch.dot(batch_sums, scale).backward()
         sums += batch_sums.detach()
     if world > 1:
         dist.all_reduce(sums)
     return Totals(sums, counts, weights)
 
 
-def gradient_norm(net: nn.Module) -> Tensor:
+def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
     """Length of the whole gradient, on its device. NaN or infinite if any part of it is."""
-    gradients = [p.grad for p in net.parameters() if p.grad is not None]
+    gradients = [p.grad for p in parameters if p.grad is not None]
     if not gradients:
         raise ValueError("no parameter got a gradient: the objective does not depend on the model")
-    return nn.utils.get_total_norm(gradients)
+    # All in one call, as torch.nn.utils.clip_grad_norm_ does it.
+    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
 
 
 def refuse_unused(net: nn.Module) -> None:

@@ -6,9 +6,10 @@ What differs between a teacher, a student and an on-policy student is the object
 batches come from; neither is the loop's business.
 """
 
+import contextlib
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,7 +23,7 @@ from ..models.call import modes_kept
 from ..objective import Objective, Targets, Term, as_objective
 from ..progress import Interrupted, Interruptible, bar
 from ..schedules import Schedule
-from ..teachers import as_teachers
+from ..teachers import LiveTeacher, as_teachers
 from . import resume as resuming
 from .best import Best
 from .feed import Feed
@@ -146,10 +147,8 @@ class Trainer:
         self.batches_per_epoch = self.feed.length
         self.settings: dict[str, Any] = {}  # filled in where they are needed: a hash takes time
         rng = resuming.begin(self, resume)
-        with modes_kept(self.model), Interruptible() as self._interrupt:
-            if not self.model.training:
-                self.model.train()
-            self.objective.train()
+        self._trainable = [p for p in self.net.parameters() if p.requires_grad]
+        with self._modes(), Interruptible() as self._interrupt:
             while self.epoch < epochs and not (self.best and self.best.stalled):
                 self._run_epoch(rng)
                 self._end_epoch()
@@ -182,6 +181,20 @@ class Trainer:
         """Put student, optimizer, callbacks and counters where `state_dict` saw them."""
         set_rng_state(resuming.restore(self, state))
 
+    @contextlib.contextmanager
+    def _modes(self) -> Iterator[None]:
+        """Student in train mode, live teachers in eval mode; then every module's own comes back."""
+        teachers = [t.model for t in self.teachers.values() if isinstance(t, LiveTeacher)]
+        with contextlib.ExitStack() as stack:
+            for model in (self.model, *teachers):
+                stack.enter_context(modes_kept(model))
+            for teacher in teachers:
+                teacher.eval()
+            if not self.model.training:
+                self.model.train()
+            self.objective.train()
+            yield
+
     def _run_epoch(self, rng: dict | None) -> None:
         stream = self.feed.stream(self.epoch, rng)
         self._started = time.perf_counter()
@@ -207,13 +220,12 @@ class Trainer:
         totals = backward(self._parallel, self.objective, group, self._ask, progress)
         if self.step == 0 and self.world > 1:
             refuse_unused(self.net)
-        norm = gradient_norm(self.net)
+        norm = gradient_norm(self._trainable)
         self.losses.add(self.step, self.feed.used - len(group), *totals, norm)
         if self.device.type == "cpu" or (self.step + 1) % READ_EVERY == 0:
             self.losses.read(self.epoch)  # free on the CPU, and a NaN never reaches the weights
         if self.clip is not None:
-            parameters = [p for p in self.net.parameters() if p.grad is not None]
-            nn.utils.clip_grads_with_norm_(parameters, self.clip, norm)
+            nn.utils.clip_grads_with_norm_(self._trainable, self.clip, norm)
         self.optimizer.step()
         self.learning_rate.advance()
         self.step += 1
@@ -232,10 +244,10 @@ class Trainer:
             for name, (logits, layers) in answers.items()
         }
 
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(
-            self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"
-        )
+    def _autocast(self) -> contextlib.AbstractContextManager:
+        if self.precision == "float32":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
     def _stop_if_asked(self) -> None:
         if self.world > 1 and self.device.type == "cuda" and self.step % READ_EVERY:

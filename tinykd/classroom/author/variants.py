@@ -6,6 +6,7 @@ costs milliseconds. Plain Python runs the cells: no kernel, no notebook. POSIX o
 
 import json
 import os
+import pickle
 import select
 import signal
 import subprocess
@@ -18,7 +19,7 @@ from typing import Any
 
 from ..child_environment import ONE_THREAD, child_environment
 from ..notebook_format import stub
-from .lesson import Lesson, LessonError, read_lesson
+from .lesson import Lesson, LessonError
 
 WALL_SECONDS = 12  # that a variant may take for each CPU second a cell may
 REFERENCE, RESCALED, UNTOUCHED = "reference", "reference at TINYKD_SCALE=default", "untouched"
@@ -33,22 +34,23 @@ def run_variants(lesson: Lesson, limit: float, seeds: Sequence[int]) -> list[Val
     """
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "values.json"
-        arguments = [str(lesson.path.absolute()), str(out), str(limit), *map(str, seeds)]
+        command = [sys.executable, "-P", "-m", "tinykd.classroom.author.variants"]
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "tinykd.classroom.author.variants", *arguments],
+            [*command, str(out), str(limit), *map(str, seeds)],
             env=child_environment(**ONE_THREAD, TINYKD_GRADING="1", TINYKD_SCALE="smoke"),
             cwd=lesson.path.parent,
+            input=pickle.dumps(lesson),  # parsed: jupytext takes most of a second to import
             capture_output=True,
-            text=True,
         )
         if done.returncode or not out.exists():
-            raise LessonError(f"{lesson.path.name}: setup does not run:\n{done.stderr[-3000:]}")
+            error = done.stderr.decode(errors="replace")[-3000:]
+            raise LessonError(f"{lesson.path.name}: setup does not run:\n{error}")
         return json.loads(out.read_text(encoding="utf-8"))
 
 
-def _child(source: str, out: str, limit: str, *seeds: str) -> None:
-    """The child process: writes to `out` what `run_variants` returns."""
-    lesson = read_lesson(Path(source), (0, 99), 0)
+def _child(out: str, limit: str, *seeds: str) -> None:
+    """The child process: reads a lesson from stdin, writes what `run_variants` returns to `out`."""
+    lesson: Lesson = pickle.load(sys.stdin.buffer)
     import torch
 
     torch.set_num_threads(1)  # a fork inherits no threads: none may have been started

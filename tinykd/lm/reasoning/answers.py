@@ -165,7 +165,7 @@ def _in_braces(text: str) -> str | None:
 
 
 def _plain(text: str) -> str:
-    """The text with its numbers in plain spelling, and without spaces inside of (1, 2) and 3 / 4."""
+    """The text with its numbers in plain spelling, and no spaces inside of (1, 2) and 3 / 4."""
     for pattern, replacement in SPELLINGS:
         text = pattern.sub(replacement, text)
     words = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")

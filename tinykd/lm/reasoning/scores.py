@@ -1,4 +1,4 @@
-"""Scores: how often sampled answers are right, of one, of k, by majority, and with what interval."""
+"""Scores: how often sampled answers are right, one of k, by majority, and with what interval."""
 
 import math
 from collections import Counter

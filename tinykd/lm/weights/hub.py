@@ -45,7 +45,8 @@ def load_safetensors(
     """A Llama, Qwen2 or Qwen3 from a Hub folder (config.json and *.safetensors), as float32.
 
     tokens: logits have this many columns (see `Config`); by default as many as the tokenizer.json
-    beside the weights has ids, or all rows where there is none.
+    beside the weights has ids, or all rows where there is none. A model of transformers gets the
+    same ones by its own `resize_token_embeddings(tokens)`.
     ignore: settings and tensors, as patterns ("model.layers.*.extra"), to pass over.
 
     Raises ValueError for another architecture, for settings and tensors that are not understood,
@@ -111,6 +112,7 @@ def read_config(path: Path, ignore: Sequence[str] = ()) -> Config:
     )
     settings.expect("architectures", [CLASSES[kind]])
     settings.expect("hidden_act", "silu", "swish")
+    settings.expect("is_causal", True)
     settings.expect("partial_rotary_factor", 1)
     settings.expect("layer_types", ["full_attention"] * config.layers)
     settings.done(HARMLESS if kind == "llama" else HARMLESS + WINDOW)

@@ -65,9 +65,13 @@ class Settings:
         return int(value)
 
     def expect(self, name: str, *known: Any) -> None:
-        """Take a setting that has one of the values which are what the model does anyway."""
-        if self.left.get(name) in known:
-            del self.left[name]
+        """Take a setting that may only say what the model does anyway.
+
+        Raises ValueError if it is said and has another value.
+        """
+        value = self.take(name, known[0])
+        if value not in known:
+            refuse(self.source, "settings", {name: f"{name} = {value!r}"})
 
     def done(self, harmless: Iterable[str] = ()) -> None:
         """Raises ValueError for what is left, unless it is switched off or matches `harmless`."""
