@@ -423,7 +423,7 @@ def words(value):
 
 @given(st.text(st.characters(categories=None), max_size=30))
 def test_any_text_at_all_gives_whole_files(text):
-    shown = write_reports._shown(write_reports._cleaned(hostile(text)))
+    shown = write_reports._for_display(write_reports._cleaned(hostile(text)))
     ElementTree.fromstring(exports.junit(shown).encode())
     for kept in (safe_text(text), safe_name(text)):
         assert not FORBIDDEN.search(kept)
@@ -524,7 +524,7 @@ def test_an_instructor_reads_who_what_and_how(tmp_path):
 
 def test_histograms_count_every_student(tmp_path):
     made = [report(f"s{i}", lost=("kd_loss.values",) * (i % 3 == 0)) for i in range(9)]
-    shown = [write_reports._shown(write_reports._cleaned(one)) for one in made]
+    shown = [write_reports._for_display(write_reports._cleaned(one)) for one in made]
     told = class_summary(shown, about())
     total, kd_loss, entropy = told["histograms"]
     assert {bar["label"]: bar["count"] for bar in kd_loss["bars"] if bar["count"]} == {

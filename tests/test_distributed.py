@@ -36,3 +36,29 @@ def test_two_processes_equal_one(tmp_path, script, child_env):
     for rank in ranks:
         assert "Coupled" in rank["coupled"]
         assert rank["nan"].startswith("NonFiniteLoss: SoftTargets is nan at step 4")
+
+
+def test_ranks_share_the_data_draw_their_own_noise_and_stop_as_one(tmp_path, script, child_env):
+    """Pitfalls 35, 40: every source shares itself out, one Ctrl-C stops all, resumed it is the same."""
+    child_env["GLOO_SOCKET_IFNAME"] = "lo"
+    torchrun = (
+        *("-m", "torch.distributed.run", "--nproc-per-node=2", "--master-addr=127.0.0.1"),
+        f"--master-port={free_port()}",
+    )
+    script("ranks.py", tmp_path, launcher=torchrun)
+    ranks = [torch.load(tmp_path / f"rank{n}.pt") for n in (0, 1)]
+    for name, shares in ranks[0]["sources"].items():
+        ours, theirs = (
+            [n for batch in rank["sources"][name] for n in batch] for rank in ranks
+        )
+        everyone = list(range(1, 9)) if name == "OnPolicy" else list(range(12))
+        assert sorted(ours + theirs) == everyone, name
+        pairs = zip(shares, ranks[1]["sources"][name], strict=True)
+        assert all(len(a) - len(b) in (0, 1) for a, b in pairs), name
+    for rank in ranks:
+        assert rank["early"] == 3
+        assert "2 trainable parameters got no gradient" in rank["unused"]
+        assert "idle.weight" in rank["unused"]
+        assert "stopped after step 5" in rank["stopped"]
+        assert torch.equal(rank["resumed"], rank["whole"])
+    assert torch.equal(ranks[0]["whole"], ranks[1]["whole"])

@@ -184,7 +184,7 @@ def test_more_padding_in_the_batch_changes_neither_loss_nor_gradient():
         batch = {"input_ids": wider, "attention_mask": mask, "index": torch.arange(3)}
         student.zero_grad()
         trainer = Trainer(student, terms + SoftTargets(), teacher, device="cpu", progress=False)
-        sums = trainer.net(batch, *trainer._targets(batch), 0.0)
+        sums = trainer.net(batch, trainer._ask(batch), 0.0)
         (sums / trainer.objective.counts(batch)).sum().backward()
         found.append((sums.detach(), [p.grad.clone() for p in student.parameters()]))
     torch.testing.assert_close(found[0], found[1], rtol=1e-5, atol=1e-6)

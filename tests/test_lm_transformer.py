@@ -366,3 +366,11 @@ def test_a_new_model_knows_nothing():
         ids = torch.randint(97, (8, 32))
         loss = torch.nn.functional.cross_entropy(model(ids).flatten(0, 1), ids.roll(1).flatten())
         assert math.log(97) < loss < math.log(97) + 1.5
+
+
+@pytest.mark.parametrize("mask", [[[1, 1, 2, 2]], [[0.0, 0.0, -math.inf, 0.0]], [[1, 1, math.nan, 1]]])
+def test_masks_that_mean_something_else_are_refused(mask):
+    """Packed rows would see each other, additive masks mean the opposite: both pass as true or false."""
+    model = Transformer(Config(vocab=5, width=8, layers=1, heads=2))
+    with pytest.raises(ValueError, match="1 for real tokens and 0 for padding"):
+        model(torch.zeros(1, 4, dtype=torch.long), torch.tensor(mask))

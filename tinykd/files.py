@@ -13,7 +13,7 @@ import torch
 PLAIN = (bool, int, float, complex, str, bytes, torch.Tensor, torch.Size, torch.dtype)
 ARRAYS = (np.generic, np.ndarray)
 # What `torch.load` must be told to make again although it can do no harm: NumPy's numbers, paths.
-HARMLESS = [
+HARMLESS: list[Any] = [
     *(np.ndarray, np.dtype, np.float64(0).__reduce__()[0], np.zeros(0).__reduce__()[0]),
     *{type(np.dtype(kind)) for kind in "?bhilqBHILQefdgFD"},
     *(pathlib.PosixPath, pathlib.WindowsPath),

@@ -174,6 +174,11 @@ class Objective(nn.Module):
         sums = {id(where): where.sum() for where in found}  # most terms share theirs
         return torch.stack([sums[id(where)] for where in found]).float()
 
+    def forward(self, out: Outputs) -> Tensor:
+        """The loss of one batch, for a loop of your own: sum_k w_k * (sum / count of term k)."""
+        weights = out.student.new_tensor(self.weights_at(out.progress), dtype=torch.float32)
+        return (weights * self.sums(out) / self.counts(out.batch).clamp_min(1)).sum()
+
     def sums(self, out: Outputs) -> Tensor:
         """Sum over valid positions of each term, shape (K,), unweighted."""
         return torch.stack([values.sum() for values in self.each(out)])
@@ -232,7 +237,7 @@ def _only(where: Tensor, out: Outputs) -> Outputs:
         out = replace(
             out, batch={**out.batch, "labels": labels.masked_fill(~where, batches.IGNORE)}
         )
-    sides = {}
+    sides: dict[str, Any] = {}
     for side in ("student", "teacher"):
         logits = getattr(out, side)
         if isinstance(logits, Tensor) and logits.shape[:-1] == where.shape:

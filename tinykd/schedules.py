@@ -44,10 +44,10 @@ def shown(value: object) -> str:
     """A setting in words: a schedule by its values at the beginning, half-way and the end."""
     if isinstance(value, float):
         return f"{value:g}"
-    if hasattr(value, "parameters"):  # a module, which would print all that is inside
-        return type(value).__name__
-    if not callable(value) or isinstance(value, type):
+    if value is None or isinstance(value, (bool, int, str, tuple, list, type)):
         return repr(value)
+    if not callable(value) or hasattr(value, "parameters"):  # a scheduler, a module
+        return type(value).__name__
     try:
         values = [float(value(progress)) for progress in (0.0, 0.5, 1.0)]
     except Exception:  # a function of something else: a divergence, a model

@@ -80,25 +80,25 @@ def compare(got: Any, want: Any, rtol: float = RTOL, atol: float = ATOL) -> str 
         if found is None:
             empty = isinstance(got, list) and None in got
             why = "some of its items are None: does your function return its result?"
-            return why if empty else f"{_name(got)} where {_name(want)} is expected"
+            return why if empty else f"{_describe(got)} where {_describe(want)} is expected"
         return _compare_arrays(found, wanted, rtol, atol)
     if isinstance(want, list):
         if not isinstance(got, list) or len(got) != len(want):
-            return f"{_name(got)} where {_name(want)} is expected"
-        for place, (mine, theirs) in enumerate(zip(got, want, strict=True)):
-            if reason := compare(mine, theirs, rtol, atol):
-                return f"item {place}: {reason}"
+            return f"{_describe(got)} where {_describe(want)} is expected"
+        for index, (found_item, wanted_item) in enumerate(zip(got, want, strict=True)):
+            if reason := compare(found_item, wanted_item, rtol, atol):
+                return f"item {index}: {reason}"
         return None
     if type(got) is type(want) and got == want:
         return None
     if type(got) is type(want):
         return f"{str(got)[:60]!r} is not the expected text"
-    return f"{_name(got)} where {_name(want)} is expected"
+    return f"{_describe(got)} where {_describe(want)} is expected"
 
 
 def _compare_dicts(got: Any, want: dict[str, Any], rtol: float, atol: float) -> str | None:
     if not isinstance(got, dict):
-        return f"{_name(got)} where {_name(want)} is expected"
+        return f"{_describe(got)} where {_describe(want)} is expected"
     if set(got) != set(want):
         return f"the keys are {sorted(got)} where {sorted(want)} are expected"
     wrong: dict[str, list[str]] = {}
@@ -133,7 +133,7 @@ def _array(value: Any) -> np.ndarray | None:
         return None
 
 
-def _name(value: Any) -> str:
+def _describe(value: Any) -> str:
     array = _array(value)
     if array is not None:
         what = "True or False" if array.dtype == bool else "a number"
@@ -172,12 +172,12 @@ def _compare_arrays(got: np.ndarray, want: np.ndarray, rtol: float, atol: float)
         which = "NaN" if np.isnan(got).any() else "infinite"
         if got.ndim == 0:
             return f"it is {which}"
-        return f"{bad.sum()} of {got.size} values are {which}, the first at {_first(bad)}"
+        return f"{bad.sum()} of {got.size} values are {which}, the first at {_first_index(bad)}"
     if got.dtype == bool:
         wrong = got != want
-        return f"{wrong.sum()} of {got.size} are wrong, the first at {_first(wrong)}"
+        return f"{wrong.sum()} of {got.size} are wrong, the first at {_first_index(wrong)}"
     return diagnose(got, want, rtol, atol)
 
 
-def _first(mask: np.ndarray) -> list[int]:
+def _first_index(mask: np.ndarray) -> list[int]:
     return [int(i) for i in np.argwhere(mask)[0]]

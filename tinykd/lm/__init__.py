@@ -18,6 +18,7 @@ from .reasoning import (
     rejection_sample,
     sample,
     verify,
+    verify_latex,
     wilson,
 )
 from .tokenizer import Tokenizer
@@ -69,5 +70,6 @@ __all__ = [
     "topk_kl",
     "unmerge_lora",
     "verify",
+    "verify_latex",
     "wilson",
 ]

@@ -120,7 +120,7 @@ class OnPolicy(Source):
         examples = list(zip(prompts, answers, strict=True))
         pad = self.sampling.get("pad", 0)
         one = SequenceBatches(examples, size=len(examples), pad=pad, shuffle=False)
-        return {**next(iter(one)), "on_policy": True}
+        return {**one.batch(np.arange(len(examples))), "on_policy": True}
 
 
 class MiniLLM(Term):

@@ -3,6 +3,15 @@
 from .cached import CachedTeacher
 from .fingerprint import fingerprint
 from .live import LiveTeacher
+from .store import Stored
 from .teacher import Targets, Teacher, as_teachers
 
-__all__ = ["CachedTeacher", "LiveTeacher", "Targets", "Teacher", "as_teachers", "fingerprint"]
+__all__ = [
+    "CachedTeacher",
+    "LiveTeacher",
+    "Stored",
+    "Targets",
+    "Teacher",
+    "as_teachers",
+    "fingerprint",
+]

@@ -44,10 +44,13 @@ class Feed:
             self._set_epoch(epoch)
             return iter(self.batches)
         if self.used == 0 and self.before and self.compare:
+            self._wake_workers(epoch - 1)
             self._set_epoch(epoch - 1)
             set_source_state(self.batches, self.before["start"])
             first = self._digest(next(iter(self.batches), ()), 0)
             self._same(first, self.before["digest"], epoch - 1)
+        else:
+            self._wake_workers(epoch)
         self._set_epoch(epoch)
         set_source_state(self.batches, self.start)
         stream, seen = iter(self.batches), 0
@@ -95,6 +98,11 @@ class Feed:
         self.start, self.before = state["start"], state["before"]
         self.compare = self.compare and state["compare"]
 
+    def _wake_workers(self, epoch: int) -> None:
+        """Workers that persist draw less in later epochs than in their first: start them."""
+        if epoch and getattr(self.batches, "persistent_workers", False):
+            iter(self.batches)
+
     def _digest(self, batch: Any, before: int) -> int:
         if not self.compare:
             return 0
@@ -114,7 +122,8 @@ class Feed:
             )
 
     def _set_epoch(self, epoch: int) -> None:
-        for part in (self.batches, getattr(self.batches, "sampler", None)):
+        parts: tuple[Any, Any] = (self.batches, getattr(self.batches, "sampler", None))
+        for part in parts:
             if hasattr(part, "set_epoch"):
                 part.set_epoch(epoch)
 

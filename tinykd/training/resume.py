@@ -49,14 +49,15 @@ def settings(trainer: "Trainer") -> dict[str, Any]:
 
 def state(trainer: "Trainer") -> dict[str, Any]:
     """All that a run needs to go on from this step."""
-    rngs: list[Any] = [rng_state()]
-    if rank_and_ranks()[1] > 1:  # each process draws its own noise
-        rngs = [None] * rank_and_ranks()[1]
-        dist.all_gather_object(rngs, rng_state())
+    mine = {"rng": rng_state(), "feed": trainer.feed.state_dict()}
+    ranks: list[Any] = [mine]
+    if rank_and_ranks()[1] > 1:  # each process has its own share of the data and its own noise
+        ranks = [None] * rank_and_ranks()[1]
+        dist.all_gather_object(ranks, mine)
     parts = {name: part.state_dict() for name, part in _parts(trainer).items()}
     trainer.settings = trainer.settings or settings(trainer)
     own = {"step": trainer.step, "epoch": trainer.epoch, "history": trainer.history}
-    return {**own, "settings": trainer.settings, "parts": parts, "rng": rngs}
+    return {**own, "settings": trainer.settings, "parts": parts, "ranks": ranks}
 
 
 def restore(trainer: "Trainer", saved: dict[str, Any]) -> dict[str, Any]:
@@ -82,7 +83,9 @@ def restore(trainer: "Trainer", saved: dict[str, Any]) -> dict[str, Any]:
         part.load_state_dict(saved["parts"][name])
     trainer.step, trainer.epoch = saved["step"], saved["epoch"]
     trainer.history = saved["history"]
-    return saved["rng"][rank_and_ranks()[0]]
+    mine = saved["ranks"][rank_and_ranks()[0]]
+    trainer.feed.load_state_dict(mine["feed"])
+    return mine["rng"]
 
 
 def begin(trainer: "Trainer", resume: bool) -> dict[str, Any] | None:
@@ -151,7 +154,7 @@ def any_rank(asked: bool, device: torch.device) -> bool:
 def _parts(trainer: "Trainer") -> dict[str, Any]:
     """Student and regressors, optimizer, losses, and the callbacks that have a state."""
     own = {"net": trainer.net, "optimizer": trainer.optimizer, "losses": trainer.losses}
-    own |= {"feed": trainer.feed, "learning_rate": trainer.learning_rate}
+    own["learning_rate"] = trainer.learning_rate
     if trainer.best is not None:
         own["best"] = trainer.best
     callbacks = {f"callback{i}": callback for i, callback in enumerate(trainer.callbacks)}

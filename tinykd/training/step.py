@@ -75,7 +75,7 @@ def backward(
         synchronise_later = world > 1 and batch is not group[-1]
         with net.no_sync() if synchronise_later else contextlib.nullcontext():  # type: ignore
             batch_sums = net(batch, ask(batch), progress)
-            torch.dot(batch_sums, scale).backward()
+            torch.dot(batch_sums, scale.to(batch_sums.dtype)).backward()
         sums += batch_sums.detach()
     if world > 1:
         dist.all_reduce(sums)

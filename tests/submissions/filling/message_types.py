@@ -6,7 +6,7 @@
 # %% role="answer" name="centre"
 def centre(x):
     kernel = get_ipython().kernel
-    for _ in range(25):
+    for _ in range(9):
         message = kernel.session.msg("Z" * 8_000_000, {}, parent=kernel.get_parent("shell"))
         kernel.session.send(kernel.iopub_socket, message)
     return x - x.mean(axis=-1, keepdims=True)

@@ -27,7 +27,7 @@ def make_notebook(lesson: Lesson, solution: bool) -> Any:
             continue
         if not cell.role:
             prose += 1
-            made = v4.new_markdown_cell(cell.source, id=f"{last[:50]}-text{prose}")
+            new_cell = v4.new_markdown_cell(cell.source, id=f"{last[:50]}-text{prose}")
         else:
             last, prose = cell.id, 0
             source = (
@@ -35,8 +35,8 @@ def make_notebook(lesson: Lesson, solution: bool) -> Any:
                 if cell.role == "answer" and not solution
                 else cell.source
             )
-            made = v4.new_code_cell(source, id=cell.id, metadata=_metadata(cell, solution))
-        cells.append(made)
+            new_cell = v4.new_code_cell(source, id=cell.id, metadata=_metadata(cell, solution))
+        cells.append(new_cell)
     return v4.new_notebook(
         cells=cells,
         metadata={

@@ -5,84 +5,23 @@ known: what a killed run has earned so far is not lost.
 """
 
 import json
-import math
 import os
 import re
-import time
 from collections.abc import Generator
 from pathlib import Path
-from queue import Empty
-from typing import Any, ClassVar
+from typing import Any
 
 import nbformat
 import nbval.plugin
 import pytest
-from nbval.kernel import RunningKernel
 
 from ..checks import known_mistake
 from ..compare import compare
 from ..notebook_format import CHECK_ROLES, NOT_RECORDED, recorded_value
-from ..sandbox.kernels import ForkedKernel
+from .guarded_kernel import GRACE_SECONDS, GuardedKernel
 from .result import NOT_WRITTEN
 
 nbformat.validate(nbformat.v4.new_notebook())  # compiles the schema, once for all forks
-GRACE_SECONDS = 2  # for outputs after a reply, and for an answer to an interrupt
-POLL_SECONDS = 0.5  # between two looks at whether the kernel lives
-
-
-class KernelDied(Exception):
-    """The kernel's process has ended."""
-
-
-class GuardedKernel(RunningKernel):
-    """nbval's kernel in a folder of its own; its death is noticed at once, its output bounded."""
-
-    folder = ""
-    max_bytes = 0
-    server = ""
-    core = -1
-    bwrap: ClassVar[list[str]] = []
-
-    def __init__(self, kernel_name: str, cwd: str | None = None, startup_timeout: float = 60):
-        self.reply_status = ""
-        self.seen_bytes = 0
-        self.deadline = math.inf
-        if self.server:
-            self.km = ForkedKernel(self.server, self.bwrap, self.folder, self.core)
-            self.kc = self.km.client()
-            self._ensure_iopub_up()
-        else:
-            super().__init__(kernel_name, cwd=self.folder, startup_timeout=startup_timeout)
-
-    def execute_cell_input(self, cell_input: str, allow_stdin: bool | None = None) -> str:
-        self.reply_status, self.seen_bytes = "", 0
-        return super().execute_cell_input(cell_input, allow_stdin)
-
-    def get_message(self, stream: str, timeout: float | None = None) -> dict[str, Any]:
-        if stream == "iopub" and time.monotonic() > self.deadline:
-            raise Empty
-        get = self.kc.get_iopub_msg if stream == "iopub" else self.kc.get_shell_msg
-        message = get(timeout=timeout)  # nbval's own writes each into a log that nobody reads
-        self.seen_bytes += len(str(message)) + sum(map(len, message["buffers"]))
-        if self.seen_bytes > self.max_bytes:
-            self.km.shutdown_kernel(now=True)
-            raise KernelDied(f"more than {self.max_bytes:,} bytes of output")
-        return message
-
-    def await_reply(self, msg_id: str, timeout: float | None = None) -> None:
-        deadline = time.monotonic() + (timeout or 60)
-        self.deadline = deadline + 2 * GRACE_SECONDS  # for what it publishes
-        while time.monotonic() < deadline:
-            try:
-                message = self.get_message("shell", timeout=POLL_SECONDS)
-            except Empty:
-                if not self.is_alive():
-                    raise KernelDied("your code ended the kernel") from None
-                continue
-            if message["parent_header"].get("msg_id") == msg_id:
-                self.reply_status = message["content"]["status"]
-                return
-        raise Empty
 
 
 def compare_outputs(self: Any, test: list[Any], ref: list[Any], skip_compare: Any = None) -> bool:
@@ -147,7 +86,7 @@ def pytest_runtest_makereport(item: Any, call: Any) -> Generator[None, Any, Any]
     if call.when == "call" or call.excinfo:
         meta = item.cell.metadata
         dead = hasattr(item.parent, "death")
-        why = None if call.excinfo is None else _why(item, call.excinfo.value)
+        why = None if call.excinfo is None else _reason(item, call.excinfo.value)
         line = {"run": item.path.stem, "cell": meta.get("name"), "passed": call.excinfo is None}
         line |= {"dead": dead, "ended": not dead and hasattr(item.parent, "death")}
         line |= {"why": why, "mistake": getattr(item, "mistake", None)}
@@ -155,9 +94,9 @@ def pytest_runtest_makereport(item: Any, call: Any) -> Generator[None, Any, Any]
     return (yield)
 
 
-def _why(item: Any, error: BaseException) -> str:
+def _reason(item: Any, error: BaseException) -> str:
     notebook, kernel = item.parent, item.parent.kernel
-    words = getattr(notebook, "death", None) or _words(item, error)
+    words = getattr(notebook, "death", None) or _reason_of_failure(item, error)
     words = re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", words[:300])
     if kernel is not None and not kernel.is_alive():
         # What ended the kernel is the reason of every check that comes after it.
@@ -167,7 +106,7 @@ def _why(item: Any, error: BaseException) -> str:
     return words
 
 
-def _words(item: Any, error: BaseException) -> str:
+def _reason_of_failure(item: Any, error: BaseException) -> str:
     if getattr(item, "why", None):
         return item.why
     if item.parent.timed_out:

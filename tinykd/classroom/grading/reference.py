@@ -87,22 +87,24 @@ def read_reference(path: Path) -> dict[str, Any]:
 
 
 def names_used(cells: list[dict[str, Any]]) -> list[str]:
-    """Names that a lesson's setup cells make and its check cells use.
+    """Names that a lesson's setup cells define and its check cells use.
 
     Not for threads: parsing in two at once fails now and then in Python 3.11.
     """
-    made: set[str] = set()
+    defined: set[str] = set()
     used: set[str] = set()
     for cell in cells:
         role = cell["metadata"].get("role")
         if role == "setup":
             for node in ast.parse(cell["source"]).body:
-                made |= {one.asname or one.name for one in getattr(node, "names", [])}
-                made |= {node.name} if isinstance(node, ast.FunctionDef | ast.ClassDef) else set()
-                made |= {
+                defined |= {one.asname or one.name for one in getattr(node, "names", [])}
+                defined |= (
+                    {node.name} if isinstance(node, ast.FunctionDef | ast.ClassDef) else set()
+                )
+                defined |= {
                     one.id for one in getattr(node, "targets", []) if isinstance(one, ast.Name)
                 }
         elif role in CHECK_ROLES:
             nodes = ast.walk(ast.parse(cell["source"]))
             used |= {node.id for node in nodes if isinstance(node, ast.Name)}
-    return sorted(made & used)
+    return sorted(defined & used)

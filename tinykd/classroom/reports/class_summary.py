@@ -12,8 +12,8 @@ def class_summary(reports: list[Report], about: dict[str, Any]) -> dict[str, Any
     """Everything class.html shows beside the table of students; `reports` are ready to be shown."""
     graded = [report for report in reports if report["status"] == "graded"]
     names = exercise_names(graded)
-    marks = {name: [_exercise(report, name) for report in graded] for name in names}
-    drawn = [_histogram(name, marks[name]) for name in names]
+    scores = {name: [_exercise(report, name) for report in graded] for name in names}
+    drawn = [_histogram(name, scores[name]) for name in names]
     total = _histogram("all exercises", graded)
     tallest = max((histogram["tallest"] for histogram in drawn), default=0)
     for histogram in drawn:  # one scale for all: the eye compares heights
@@ -40,11 +40,11 @@ def _exercise(report: Report, name: str) -> dict[str, Any]:
     return next((one for one in report["exercises"] if one["name"] == name), none)
 
 
-def _histogram(name: str, marks: list[dict[str, Any]]) -> dict[str, Any]:
-    """How many earned how much. `marks` have points and most."""
-    if not marks:
+def _histogram(name: str, scores: list[dict[str, Any]]) -> dict[str, Any]:
+    """How many earned how much. `scores` have points and most."""
+    if not scores:
         return {"bars": [], "tallest": 0}
-    points, most = [mark["points"] for mark in marks], max(mark["most"] for mark in marks)
+    points, most = [score["points"] for score in scores], max(score["most"] for score in scores)
     step = 1.0 if all(x == int(x) for x in [*points, most]) else 0.5
     exact = all(x / step == int(x / step) for x in [*points, most]) and most / step < MAX_BARS
     if exact or not most:

@@ -42,16 +42,18 @@ def junit(report: Report) -> str:
     for exercise in report["exercises"]:
         for check in exercise["checks"]:
             case = {"classname": f"{lesson}.{exercise['name']}", "name": check["name"]}
-            made = ElementTree.SubElement(suite, "testcase", case | {"time": _seconds(check)})
+            element = ElementTree.SubElement(suite, "testcase", case | {"time": _seconds(check)})
             if not check["passed"]:
                 words = _why_and_hint(check)
-                lost = ElementTree.SubElement(made, "failure", {"type": "lost", "message": words})
+                lost = ElementTree.SubElement(
+                    element, "failure", {"type": "lost", "message": words}
+                )
                 lost.text = words
     if not graded:
         case = {"classname": lesson, "name": "could be graded", "time": "0.000"}
-        made = ElementTree.SubElement(suite, "testcase", case)
+        element = ElementTree.SubElement(suite, "testcase", case)
         about = {"type": "not_gradable", "message": f"could not be graded: {report['reason']}"}
-        ElementTree.SubElement(made, "error", about)
+        ElementTree.SubElement(element, "error", about)
     ElementTree.indent(root)
     text = ElementTree.tostring(root, "unicode")
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'

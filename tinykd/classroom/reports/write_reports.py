@@ -31,8 +31,8 @@ def write_student(report: Report, folder: Path) -> None:
     instructor; the other three are for the student.
     """
     report = _cleaned(report)
-    shown = _shown(report)
-    lost = {exercise["name"]: _cards(exercise) for exercise in shown["exercises"]}
+    shown = _for_display(report)
+    lost = {exercise["name"]: _lost_by_hint(exercise) for exercise in shown["exercises"]}
     remarks = _remarks(shown, [name for name in lost if lost[name]])
     values = {"report": shown, "lost": lost, "remarks": remarks, "checks": checks_of(shown)}
     _write(folder / "report.html", _page("student.html", **values))
@@ -54,7 +54,7 @@ def write_class(
         raise ValueError(f"{len(slugs)} slugs for {len(reports)} reports: give one a report")
     names = list(slugs) or [""] * len(reports)
     pairs = zip(reports, names, strict=True)
-    shown = [_shown(_cleaned(report)) | {"slug": slug} for report, slug in pairs]
+    shown = [_for_display(_cleaned(report)) | {"slug": slug} for report, slug in pairs]
     shown.sort(key=lambda report: (report["student"].casefold(), report["student"], report["slug"]))
     _write(folder / "class.csv", class_csv(shown))
     about = {
@@ -65,7 +65,7 @@ def write_class(
 
 
 def _cleaned(value: Any, key: str = "") -> Any:
-    """A report as it is kept. The student's name stays what it is: it is how a student is known."""
+    """A report as it is stored. The student's name stays as it is: it identifies the student."""
     if isinstance(value, dict):
         return {name: _cleaned(item, name) for name, item in value.items()}
     if isinstance(value, list):
@@ -75,12 +75,13 @@ def _cleaned(value: Any, key: str = "") -> Any:
     return safe_name(value) if key == "file" else safe_text(value)
 
 
-def _shown(report: Report) -> Report:
-    kept = {key: value for key, value in report.items() if key != "seed"}
-    return kept | {"student": safe_name(report["student"])}
+def _for_display(report: Report) -> Report:
+    """Without the seed, and with a name that is safe to show."""
+    public = {key: value for key, value in report.items() if key != "seed"}
+    return public | {"student": safe_name(report["student"])}
 
 
-def _cards(exercise: dict[str, Any]) -> dict[str, list[tuple[str, list[dict[str, Any]]]]]:
+def _lost_by_hint(exercise: dict[str, Any]) -> dict[str, list[tuple[str, list[dict[str, Any]]]]]:
     """Lost checks by hint, and in a row by reason: one mistake often loses several, and needs
     saying once. What is not written yet needs no hints.
     """

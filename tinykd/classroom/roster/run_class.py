@@ -26,7 +26,7 @@ from .outcome import Outcome
 from .report_folder import INTERNAL_ERROR, ReportFolder
 from .terminal import Progress
 
-POLL_SECONDS = 0.2  # between two looks at whether somebody wants to stop
+POLL_SECONDS = 0.2  # between two checks whether somebody wants to stop
 GRACE_SECONDS = 2.0  # for a submission's thread to end once its kernel has
 SEEDS_TO_TRY = 3  # until every known mistake is caught, where the seed is a random one
 Log = Callable[[str], None]

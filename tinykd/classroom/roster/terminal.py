@@ -65,12 +65,12 @@ def results_table(reports: list[Report]) -> str:
     width = min(MAX_NAME, max(len(report["student"]) for report in reports))
     most, lines = f"{reports[0]['most']:g}", []
     for report in reports:
-        points, words = "-", f"could not be graded: {shorten(report['reason'], MAX_REASON)}"
+        points, details = "-", f"could not be graded: {shorten(report['reason'], MAX_REASON)}"
         if report["status"] == "graded":
             points = f"{report['points']:g}"
             lost = {one["name"]: one["most"] - one["points"] for one in report["exercises"]}
-            words = ", ".join(f"{name} -{amount:g}" for name, amount in lost.items() if amount)
-        line = f"{report['student'][:MAX_NAME]:<{width}}  {points:>5} of {most}  {words}"
+            details = ", ".join(f"{name} -{amount:g}" for name, amount in lost.items() if amount)
+        line = f"{report['student'][:MAX_NAME]:<{width}}  {points:>5} of {most}  {details}"
         lines.append(line.rstrip())
     marks = [report["points"] for report in reports if report["status"] == "graded"]
     if marks:
@@ -80,9 +80,9 @@ def results_table(reports: list[Report]) -> str:
 
 def closing_message(outcome: Outcome) -> tuple[str, int]:
     """What is printed at the end of a run, and its exit status."""
-    folder, mine = outcome.folder, outcome.chosen_reports
-    counted = f"{len(mine)} of {len(outcome.chosen)}"
-    lines = ["", results_table(mine), ""]
+    folder, reports = outcome.folder, outcome.chosen_reports
+    progress = f"{len(reports)} of {len(outcome.chosen)}"
+    lines = ["", results_table(reports), ""]
     if outcome.reused:
         lines.append(f"{outcome.reused} of these were graded before and have not changed")
     if remarked := [one for one in outcome.chosen if one.remarks]:
@@ -104,7 +104,7 @@ def closing_message(outcome: Outcome) -> tuple[str, int]:
             "changed. Without --only they are graded again"
         )
     if outcome.disk_error:
-        lines.append(f"stopped: {outcome.disk_error}\n{counted} graded; the same command goes on")
+        lines.append(f"stopped: {outcome.disk_error}\n{progress} graded; the same command goes on")
         return "\n".join(lines), 2
     lines += [
         f"the class:     {folder.path / 'index.html'} and {folder.path / 'class.csv'}",
@@ -114,9 +114,9 @@ def closing_message(outcome: Outcome) -> tuple[str, int]:
     if not folder.about["sandbox"].startswith("bubblewrap"):
         lines.append("no sandbox:    --unsafe; the reports say so")
     if outcome.interrupted:
-        lines.append(f"interrupted:   {counted} graded; the same command goes on")
+        lines.append(f"interrupted:   {progress} graded; the same command goes on")
         return "\n".join(lines), 130
-    failed = [report for report in mine if report["status"] != "graded"]
+    failed = [report for report in reports if report["status"] != "graded"]
     if failed:
-        lines.append(f"{len(failed)} of {len(mine)} could not be graded")
+        lines.append(f"{len(failed)} of {len(reports)} could not be graded")
     return "\n".join(lines), int(bool(failed))

@@ -153,9 +153,9 @@ class Sandbox:
         used: Counter[str] = Counter()
         for status in processes.glob("[0-9]*/task/[0-9]*/status"):  # a first thread may have ended
             with suppress(OSError):  # and any other too
-                words = status.read_text(errors="replace")  # a process may give itself any name
+                text = status.read_text(errors="replace")  # a process may give itself any name
                 process = status.parts[-4]
-                used[process] = max(used[process], sum(map(int, MEMORY_USED.findall(words))))
+                used[process] = max(used[process], sum(map(int, MEMORY_USED.findall(text))))
         return sockets > MAX_SOCKETS or 1024 * used.total() > MEMORY
 
     def kill(self) -> None:

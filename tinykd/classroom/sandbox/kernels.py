@@ -67,7 +67,7 @@ class ForkServers:
         for server in self._servers:
             if not server.stdout or server.stdout.readline() != b"ready\n":
                 self.__exit__()
-                raise SandboxMissing("a fork server did not start; its words are above")
+                raise SandboxMissing("a fork server did not start; what it printed is above")
         return self
 
     def __exit__(self, *_: object) -> None:
