@@ -456,11 +456,11 @@ def test_signals_only_set_a_flag_while_something_is_written():
 SLOW = """
 import sys, time
 from pathlib import Path
-sys.path.insert(0, {tests!r})
-import test_classroom_run_class as fakes
-from tinykd.classroom import cli
+from tinykd.classroom import cli  # first: without it jsonschema takes seconds to import
 from tinykd.classroom.roster import run_class
 from tinykd.classroom.sandbox import bubblewrap
+sys.path.insert(0, {tests!r})
+import test_classroom_run_class as fakes
 lesson = fakes.Lesson()
 run_class.ForkServers, run_class.make_reference = fakes.FakeServers, lesson.make_reference
 bubblewrap.why_unavailable = lambda: None

@@ -1,7 +1,9 @@
 """Top-k targets: true distributions over k + 1 buckets, and a cache that cannot be misaligned."""
 
+import itertools
 import json
 import math
+import os
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinykd import SoftTargets, Trainer, forward_kl
+from tinykd import MLP, CachedTeacher, SoftTargets, Trainer, forward_kl
 from tinykd.lm import Config, SequenceBatches, Transformer
 from tinykd.lm.topk import top_k, topk_kl
 from tinykd.lm.topk_teacher import TopKTeacher
@@ -132,7 +134,7 @@ def cache(tmp_path, k=VOCABULARY, T=2.0, **options):
 
 @pytest.mark.parametrize(("dtype", "close"), [("float32", 1e-5), ("float16", 2e-2)])
 def test_rows_are_those_of_the_live_teacher_however_batches_are_cut(tmp_path, dtype, close):
-    """Pitfall 23: another seed, size and padding: looked up by sample, in the order of `positions`."""
+    """Pitfall 23: another seed, size and padding: by sample, in the order of `positions`."""
     kept = cache(tmp_path, k=6, dtype=dtype)
     for batch in SequenceBatches(examples(), size=3, seed=11):
         with torch.no_grad():
@@ -173,17 +175,39 @@ def test_another_teacher_and_other_data_are_refused(tmp_path):
         TopKTeacher(kept.path, model(2, seed=1))
     changed = examples()
     changed[4][1][0] = (changed[4][1][0] + 1) % VOCABULARY
-    with pytest.raises(ValueError, match="another data"):
-        TopKTeacher(kept.path, batches=SequenceBatches(changed, size=4))
+    for other, words in (
+        (changed, "sample 4 is another .*'input_ids'"),
+        (examples()[:5], "other inputs: it holds 9 samples, these are 5"),
+        (moved_on(examples(), 4), "sample 4 is another .*'positions' differ .what the loss is on"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            TopKTeacher(kept.path, batches=SequenceBatches(other, size=4))
+        if len(other) == 9:
+            with pytest.raises(ValueError, match=words):
+                TopKTeacher(kept.path).targets(next(iter(SequenceBatches(other, size=9))), [])
+    other = next(iter(SequenceBatches(changed, size=9)))
+    assert len(TopKTeacher(kept.path, recognise=False).targets(other, []).logits.ids)
+    with pytest.raises(ValueError, match="is a cache of logits, not of top-k targets"):
+        TopKTeacher(CachedTeacher.write(tmp_path / "logits", MLP(4, 3), torch.zeros(2, 4)).path)
+
+
+def moved_on(rows, n):
+    """The same tokens, and the answer begins one later."""
+    prompt, answer = rows[n]
+    assert len(answer) > 1
+    rows[n] = [*prompt, answer[0]], answer[1:]
+    return rows
 
 
 def test_batches_that_do_not_fit_are_refused(tmp_path):
     kept = cache(tmp_path)
     batch = next(iter(SequenceBatches(examples(), size=4)))
     cases = [
-        ({**batch, "index": batch["index"] + 9}, "outside the 9"),
-        ({**batch, "index": -1 - batch["index"]}, "sample -"),
-        ({**batch, "positions": batch["positions"][1:]}, "other data"),
+        ({**batch, "index": batch["index"] + 9}, "outside the cache of 9"),
+        ({**batch, "index": -1 - batch["index"]}, "index -"),
+        ({**batch, "positions": batch["positions"][1:]}, "'positions' differ"),
+        ({**batch, "positions": batch["positions"].flip(0)}, "must ascend"),
+        ({**batch, "on_policy": True}, "written by a student"),
         ({k: v for k, v in batch.items() if k != "positions"}, '"positions"'),
         ({k: v for k, v in batch.items() if k != "index"}, '"index"'),
     ]
@@ -195,20 +219,69 @@ def test_batches_that_do_not_fit_are_refused(tmp_path):
     whole = list(SequenceBatches(examples(), size=4))
     for batches, words in (
         (iter(whole), "only once"),
-        (whole[:1], "lacks"),
+        (whole[:1], "sample . among 4: number them 0 to 3"),
         (whole + whole[:1], "twice"),
+        (SequenceBatches(examples(), size=9, dense=True), '"positions"'),
+        ([{**one, "positions": one["positions"].flip(0)} for one in whole], "must ascend"),
     ):
         with pytest.raises(ValueError, match=words):
             TopKTeacher.write(tmp_path / "w", model(2), batches, 3, progress=False)
+    broken = model(2)
+    with torch.no_grad():
+        next(broken.parameters())[:] = torch.nan
+    with pytest.raises(ValueError, match="the teacher says NaN"):
+        TopKTeacher.write(tmp_path / "w", broken, whole, 3, progress=False)
+    with pytest.raises(ValueError, match="dtype must be"):
+        TopKTeacher.write(tmp_path / "w", model(2), whole, 3, dtype="bfloat16", progress=False)
+    assert not list(tmp_path.glob("w*"))
 
 
-def test_an_interrupted_write_leaves_no_half_cache(tmp_path, monkeypatch):
+def test_a_write_that_stops_changes_nothing_or_leaves_nothing(tmp_path, monkeypatch):
+    """Pitfalls 23, 36: the stamp comes last, and never beside the arrays of another cache."""
     kept = cache(tmp_path)
-    before = json.loads(kept.files(kept.path)["stamp"].read_text())
-    assert (before["k"], before["T"]) == (VOCABULARY, 2.0)
+    assert (kept.stamp["k"], kept.stamp["T"]) == (VOCABULARY, 2.0)
     monkeypatch.setattr("tinykd.lm.topk_teacher.top_k", lambda *a: 1 / 0)
     with pytest.raises(ZeroDivisionError):
+        cache(tmp_path, k=3)
+    monkeypatch.undo()
+    assert TopKTeacher(tmp_path / "c").k == VOCABULARY
+    replace = os.replace
+    for stop in range(5):
         cache(tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"TopKTeacher\.write"):
-        TopKTeacher(tmp_path / "c")
+        moves = itertools.count()
+
+        def fail_at(source, target, stop=stop, moves=moves):
+            if next(moves) == stop:
+                raise OSError(28, "No space left on device")
+            replace(source, target)
+
+        monkeypatch.setattr(os, "replace", fail_at)
+        with pytest.raises(OSError, match="No space"):
+            cache(tmp_path, k=3)
+        monkeypatch.undo()
+        with pytest.raises(FileNotFoundError, match=r"TopKTeacher\.write"):
+            TopKTeacher(tmp_path / "c")
     assert not list(tmp_path.glob(".*part"))
+
+
+def test_damaged_and_older_caches(tmp_path):
+    """Pitfall 37: a file cut short is named; a cache without numbers for its rows is still read."""
+    kept = cache(tmp_path, k=3)
+    batch = next(iter(SequenceBatches(examples(), size=4)))
+    expected = kept.targets(batch, []).logits
+    for file in (*kept.files(kept.path).values(), tmp_path / "c@rows.npy"):
+        whole = file.read_bytes()
+        file.write_bytes(whole[:-1])
+        with pytest.raises(ValueError, match=f"{file.name} is damaged"):
+            TopKTeacher(kept.path)
+        file.write_bytes(whole)
+    older = {name: kept.stamp[name] for name in ("k", "T", "teacher")} | {"data": "0"}
+    (tmp_path / "c.json").write_text(json.dumps(older))
+    (tmp_path / "c@rows.npy").unlink()
+    old = TopKTeacher(kept.path, model(2))
+    found = old.targets({**batch, "input_ids": batch["input_ids"] + 1}, []).logits
+    torch.testing.assert_close(found.log_p, expected.log_p)
+    with pytest.raises(ValueError, match="holds .* positions of these 4 samples"):
+        old.targets({**batch, "positions": batch["positions"][1:]}, [])
+    with pytest.raises(ValueError, match="older tinykd"):
+        TopKTeacher(kept.path, batches=SequenceBatches(examples(), size=4))

@@ -11,6 +11,8 @@ import requests
 from filelock import FileLock
 from tqdm import tqdm
 
+from .locate import CLONE
+
 ATTEMPTS = 4  # per address
 CHUNK = 1 << 16  # bytes; a broken connection costs the chunk it was in
 WAIT = 0.5  # seconds before the second attempt, doubled for each one after
@@ -50,7 +52,7 @@ def fetch(urls: Sequence[str], target: Path, verify: Callable[[Path], Any]) -> N
                 errors[url] = error
     tried = "\n".join(f"  {url}: {error}" for url, error in errors.items())
     raise ConnectionError(
-        f"could not fetch {target.name}:\n{tried}\n"
+        f"could not fetch {target.name}. {CLONE}\n{tried}\n"
         "Behind a proxy, set HTTPS_PROXY=http://host:port (and REQUESTS_CA_BUNDLE if it has its "
         "own certificate). TINYKD_DATA_URL names another mirror; with the file from elsewhere, "
         f"put it in {target.parent} or in the folder that TINYKD_DATA names. "

@@ -7,6 +7,10 @@ import zlib
 from pathlib import Path
 
 
+# The one line for those who are offline.
+CLONE = "A clone of the course has it: work inside the clone, or set TINYKD_DATA=CLONE/datasets."
+
+
 def data_folders(group: str, folder: str | Path | None = None) -> list[Path]:
     """Where the files of `group` ("mnist" ...) may lie, the first choice first.
 
@@ -33,10 +37,8 @@ def find(group: str, name: str, folder: str | Path | None = None) -> Path:
             return place / name
     looked = "\n".join(f"  {place / name}" for place in places)
     raise FileNotFoundError(
-        f"{name} was not found. Looked for\n{looked}\n"
-        f"It comes with a clone of the course, in datasets/{group}/, and no public mirror has it. "
-        "Copy it from a clone into a folder and let TINYKD_DATA name that folder, or make it anew "
-        f"with datasets/{group}/make_{group}.py."
+        f"{name} was not found. {CLONE}\nLooked for\n{looked}\n"
+        f"No public mirror has it; datasets/{group}/make_{group}.py of a clone makes it anew."
     )
 
 

@@ -60,9 +60,11 @@ def signatures(batch: Mapping[str, Any], written: Mapping[str, str], chosen: np.
 
 def differ(ours: np.ndarray, theirs: np.ndarray, slack: np.ndarray) -> np.ndarray:
     """Where two signatures are not those of the same sample. bool, (n, K)."""
-    with np.errstate(invalid="ignore"):
-        close = (np.abs(ours - theirs) <= slack) | (ours == theirs)
-    return ~(close | (np.isnan(ours) & np.isnan(theirs)))
+    with np.errstate(invalid="ignore"):  # inf - inf
+        others = ~(np.abs(ours - theirs) <= slack)
+    if others.any():
+        others &= (ours != theirs) & ~(np.isnan(ours) & np.isnan(theirs))
+    return others
 
 
 def places(batch: Mapping[str, Any]) -> tuple[Tensor, Tensor]:

@@ -26,8 +26,9 @@ class Stored:
     """A teacher whose words lie on disk, found by the numbers of the samples.
 
     recognise: compare the samples of a batch with those that the teacher was asked about: all of
-    the first batch, `CHECKED` of each further one, and never what is on a GPU already: looking at
-    it would wait for the GPU. A cache of an older tinykd cannot recognise anything.
+    the first batch, about `CHECKED` of each further one (0.15 ms for rows of 784 numbers), and
+    nothing that is on a GPU already, which would be waited for. A cache of an older tinykd has
+    nothing to compare with.
     """
 
     kind: str  # what the stamp calls it
@@ -43,15 +44,15 @@ class Stored:
                 f"{self.stamp['teacher'][:12]}, yours {yours[:12]}; write it anew"
             )
         known = "rows" in self.stamp
-        self._signatures = self.array("rows", rows_file(path)) if known else None
+        self._signatures = np.asarray(self.array("rows", rows_file(path))) if known else None
 
     def array(self, name: str, file: Path) -> np.ndarray:
         """An array of this cache, memory-mapped. Raises ValueError if it is not as written."""
         try:
             found = np.load(file, mmap_mode="r", allow_pickle=False)
-        except FileNotFoundError:
+        except OSError:  # no such file, no permission
             raise
-        except Exception as error:  # NumPy has many words for a damaged file
+        except Exception as error:  # NumPy has many words for a damaged one
             raise ValueError(f"{file} is damaged ({error}): write the cache anew") from error
         here, there = describe(found), self.stamp.get("arrays", {}).get(name)
         if there not in (None, here):
@@ -93,7 +94,9 @@ class Stored:
         """
         if self._signatures is None:
             if not isinstance(inputs, Tensor) or "inputs" not in self.stamp:
-                raise ValueError(f"{self.path} is of an older tinykd, which knows no samples again")
+                raise ValueError(
+                    f"{self.path} is of an older tinykd: it has nothing to know these by"
+                )
             if fingerprint(inputs) != self.stamp["inputs"]:
                 raise ValueError(f"{self.path} was made from other inputs; write it anew")
             return

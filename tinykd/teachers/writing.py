@@ -75,7 +75,8 @@ def writing(path: Path, files: Mapping[str, Path], stamp: Mapping[str, Any]) -> 
     whole, files = stamp_file(path), {**files, "rows": rows_file(path)}
     with contextlib.ExitStack() as stack:
         part = stack.enter_context(atomic(whole))  # entered first, so it appears last
-        tables = Tables({name: stack.enter_context(atomic(file)) for name, file in files.items()})
+        parts = {name: stack.enter_context(atomic(f)) for name, f in files.items()}
+        tables = Tables(parts)
         stack.callback(tables.close)
         yield tables
         stamp = {**stamp, "rows": tables.rows, "arrays": tables.close()}
