@@ -41,8 +41,8 @@ from tinykd.lm import (
     save_lora,
     smollm2,
 )
-from tinykd.lm.reasoning.problems import Problem, load_word_problems
 from tinykd.lm.reasoning import evaluate_reasoning, rejection_sample, sample
+from tinykd.lm.reasoning.problems import Problem, load_word_problems
 
 RESULTS = Path(__file__).resolve().parents[1] / "datasets" / "results"
 FULL = {

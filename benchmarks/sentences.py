@@ -29,6 +29,7 @@ from torch import Tensor, nn
 
 import tinykd
 from tinykd import Capture, SoftTargets, Term, Trainer, cosine, log_softmax, softmax
+from tinykd.data import SentenceBatches, load_sentences, three_classes
 from tinykd.files import atomic
 from tinykd.lm import (
     AttentionScores,
@@ -41,7 +42,6 @@ from tinykd.lm import (
     save,
     smollm2,
 )
-from tinykd.data import SentenceBatches, load_sentences, three_classes
 
 ROOT = Path(__file__).resolve().parents[1]
 SETTINGS: dict[str, Any] = {

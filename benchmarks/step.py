@@ -20,7 +20,12 @@ from torch.nn import functional as F
 from tinykd import MLP, Batches, HardLabels, SoftTargets, Trainer
 
 CASES = {
-    "large": {"student": (784, 800, 800, 10), "teacher": (784, 1200, 1200, 10), "size": 128, "steps": 40},
+    "large": {
+        "student": (784, 800, 800, 10),
+        "teacher": (784, 1200, 1200, 10),
+        "size": 128,
+        "steps": 40,
+    },
     "tiny": {"student": (16, 8, 3), "teacher": (16, 16, 3), "size": 8, "steps": 400},
 }
 T, ALPHA, RATE = 4.0, 0.9, 1e-3
@@ -79,7 +84,9 @@ def main() -> None:
     torch.set_num_threads(1)
     for name, case in CASES.items():
         theirs, ours, ratio = measure(case, rounds)
-        print(f"{name}: bare {1e6 * theirs:.0f} us a step, tinykd {1e6 * ours:.0f}, ratio {ratio:.3f}")
+        print(
+            f"{name}: bare {1e6 * theirs:.0f} us a step, tinykd {1e6 * ours:.0f}, ratio {ratio:.3f}"
+        )
 
 
 if __name__ == "__main__":

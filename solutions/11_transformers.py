@@ -44,6 +44,7 @@ from torch import nn
 import tinykd
 from tinykd import (
     Capture,
+    Outputs,
     SoftTargets,
     Term,
     Trainer,
@@ -63,7 +64,6 @@ from tinykd.lm import (
     layers,
     load,
 )
-from tinykd.objective import Outputs
 from tinykd.plots import COLORS
 from tinykd.data import SentenceBatches, load_sentences, three_classes
 

@@ -1283,7 +1283,9 @@ data = {"test": examples[:a], "validation": examples[a:b], "train": examples[b :
 class FewWords(torch.nn.Module):
     """SmolLM2 with the student's vocabulary: the same next-word logits, all other words deleted."""
 
-    picks_positions = True  # it takes batch["positions"]: where, in the flat (B T), there is a label
+    picks_positions = (
+        True  # it takes batch["positions"]: where, in the flat (B T), there is a label
+    )
 
     def __init__(self, model, words):
         super().__init__()

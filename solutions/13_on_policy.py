@@ -1549,7 +1549,9 @@ class MyMiniLLM(MiniLLM):
         labels, shape = out.batch["labels"], out.batch["input_ids"].shape
         # The engine keeps only the scored positions, in one row; a return needs them back at (B, T).
         flat = (
-            torch.full((shape.numel(),), -100).index_put((out.batch["positions"],), labels).view(shape)
+            torch.full((shape.numel(),), -100)
+            .index_put((out.batch["positions"],), labels)
+            .view(shape)
         )
         log_q = log_softmax(out.student).gather(-1, labels.unsqueeze(-1)).squeeze(-1)
         gain = (

@@ -36,8 +36,8 @@ def test_every_method_runs_once(tmp_path):
 
 
 def test_the_stored_teacher_is_the_one_of_the_stored_results():
-    from tinykd.lm import load
     from tinykd.data import SentenceBatches, load_sentences, three_classes
+    from tinykd.lm import load
 
     folder = SCRIPT.parents[1] / "datasets" / "results"
     stored = json.loads((folder / "sentences.json").read_text())

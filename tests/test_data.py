@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-import tinykd.data.mnist
 import tinykd.data.download
+import tinykd.data.mnist
 from tinykd import Batches, jitter, load_mnist
 from tinykd.data.mnist import mnist_files
 
@@ -249,7 +249,9 @@ def test_a_broken_mirror_says_what_to_do_and_leaves_no_file(mirror, tmp_path, fa
 
 def test_the_next_mirror_takes_over(mirror, tmp_path, monkeypatch):
     monkeypatch.delenv("TINYKD_DATA_URL")
-    monkeypatch.setattr(tinykd.data.mnist, "MIRRORS", (mirror.url + "/first/", mirror.url + "/second"))
+    monkeypatch.setattr(
+        tinykd.data.mnist, "MIRRORS", (mirror.url + "/first/", mirror.url + "/second")
+    )
     mirror.plan = ["drop"] + ["500"] * 3
     load_mnist("test")
     assert "/first/" in mirror.seen[3]

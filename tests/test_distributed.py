@@ -39,7 +39,7 @@ def test_two_processes_equal_one(tmp_path, script, child_env):
 
 
 def test_ranks_share_the_data_draw_their_own_noise_and_stop_as_one(tmp_path, script, child_env):
-    """Pitfalls 35, 40: every source shares itself out, one Ctrl-C stops all, resumed it is the same."""
+    """Pitfalls 35, 40: sources share themselves out, one Ctrl-C stops all, a resume is the same."""
     child_env["GLOO_SOCKET_IFNAME"] = "lo"
     torchrun = (
         *("-m", "torch.distributed.run", "--nproc-per-node=2", "--master-addr=127.0.0.1"),
@@ -48,9 +48,7 @@ def test_ranks_share_the_data_draw_their_own_noise_and_stop_as_one(tmp_path, scr
     script("ranks.py", tmp_path, launcher=torchrun)
     ranks = [torch.load(tmp_path / f"rank{n}.pt") for n in (0, 1)]
     for name, shares in ranks[0]["sources"].items():
-        ours, theirs = (
-            [n for batch in rank["sources"][name] for n in batch] for rank in ranks
-        )
+        ours, theirs = ([n for batch in rank["sources"][name] for n in batch] for rank in ranks)
         everyone = list(range(1, 9)) if name == "OnPolicy" else list(range(12))
         assert sorted(ours + theirs) == everyone, name
         pairs = zip(shares, ranks[1]["sources"][name], strict=True)

@@ -8,7 +8,8 @@ import tinykd
 from tinykd import HardLabels, SoftTargets, cosine
 from tinykd.lm import Config, SequenceBatches, Transformer, shift_and_mask
 from tinykd.models import forward
-from tinykd.objective import Outputs, as_objective
+from tinykd.objective import as_objective
+from tinykd.outputs import Outputs
 
 EOS = PAD = 0
 EXAMPLES = [

@@ -9,7 +9,7 @@ import pytest
 
 from tinykd.data.sentences import load_sentences
 from tinykd.lm import Tokenizer
-from tinykd.lm.tokenizer import read_gguf
+from tinykd.lm.tokens import read_gguf
 from tinykd.lm.weights import smollm2_file
 
 gguf = pytest.importorskip("gguf")

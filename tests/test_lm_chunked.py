@@ -15,9 +15,10 @@ from tinykd import (
     reverse_kl,
 )
 from tinykd.lm import Config, SequenceBatches, Transformer
-from tinykd.lm.chunked import Chunked, LazyLogits, Headless, chunked
+from tinykd.lm.chunked import Chunked, Headless, LazyLogits, chunked
 from tinykd.lm.topk import top_k, topk_kl
-from tinykd.objective import Outputs, as_objective
+from tinykd.objective import as_objective
+from tinykd.outputs import Outputs
 
 N, D, V = 11, 6, 17
 

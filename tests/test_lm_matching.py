@@ -7,7 +7,8 @@ from torch import nn
 from tinykd import Objective, SoftTargets, Trainer
 from tinykd.lm import Classifier, Config, keep_layers
 from tinykd.lm.matching import AttentionScores, HiddenStates
-from tinykd.objective import Outputs, as_objective
+from tinykd.objective import as_objective
+from tinykd.outputs import Outputs
 
 LENGTHS = (5, 2, 7)
 MASK = torch.tensor([[int(t < n) for t in range(7)] for n in LENGTHS])

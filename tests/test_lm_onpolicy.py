@@ -11,7 +11,7 @@ from tinykd import HardLabels, SoftTargets, Trainer
 from tinykd.lm.batches import SequenceBatches
 from tinykd.lm.onpolicy import MiniLLM, OnPolicy, returns
 from tinykd.lm.transformer import Config, Transformer
-from tinykd.objective import Outputs
+from tinykd.outputs import Outputs
 
 V, LENGTH, BOS, EOS = 3, 3, 3, 2
 PROMPTS = [[5, 1], [5], [5, 2, 2], [5, 3], [5, 4, 1, 1]]

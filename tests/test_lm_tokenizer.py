@@ -12,7 +12,7 @@ import torch
 from tinykd.data.sentences import load_sentences
 from tinykd.lm import Tokenizer
 from tinykd.lm.reasoning.problems import load_word_problems
-from tinykd.lm.tokenizer import read_gguf
+from tinykd.lm.tokens import read_gguf
 from tinykd.lm.weights import smollm2_file
 
 needs_smollm2 = pytest.mark.skipif(

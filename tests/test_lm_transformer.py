@@ -16,7 +16,8 @@ from tinykd.lm import (
     generate,
     keep_layers,
 )
-from tinykd.lm.layers import Cache, angles, rotate
+from tinykd.lm.cache import Cache
+from tinykd.lm.layers import angles, rotate
 
 LENGTHS = (5, 2, 7)
 
@@ -368,9 +369,11 @@ def test_a_new_model_knows_nothing():
         assert math.log(97) < loss < math.log(97) + 1.5
 
 
-@pytest.mark.parametrize("mask", [[[1, 1, 2, 2]], [[0.0, 0.0, -math.inf, 0.0]], [[1, 1, math.nan, 1]]])
+@pytest.mark.parametrize(
+    "mask", [[[1, 1, 2, 2]], [[0.0, 0.0, -math.inf, 0.0]], [[1, 1, math.nan, 1]]]
+)
 def test_masks_that_mean_something_else_are_refused(mask):
-    """Packed rows would see each other, additive masks mean the opposite: both pass as true or false."""
+    """Packed rows would see each other, additive masks mean the opposite: both pass as bools."""
     model = Transformer(Config(vocab=5, width=8, layers=1, heads=2))
     with pytest.raises(ValueError, match="1 for real tokens and 0 for padding"):
         model(torch.zeros(1, 4, dtype=torch.long), torch.tensor(mask))

@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 import tinykd
 from tinykd import HardLabels, Hint, SoftTargets, cosine, linear, steps
-from tinykd.objective import Outputs, Targets, Term, as_objective
+from tinykd.objective import Term, as_objective
+from tinykd.outputs import Outputs, Targets
 from tinykd.schedules import at
 from tinykd.training.step import Step, backward
 

@@ -167,7 +167,8 @@ def test_wheel_holds_the_engine_and_nothing_else(wheel):
         if "__pycache__" not in path.parts
     }
     assert sources <= set(names)
-    for name in ("py.typed", "classroom/report.schema.json", "classroom/templates/student.html"):
+    reports = "classroom/reports/"
+    for name in ("py.typed", f"{reports}report.schema.json", f"{reports}templates/student.html"):
         assert f"tinykd/{name}" in names
     assert f"{info}/licenses/LICENSE" in names
     scripts = zipfile.ZipFile(wheel).read(f"{info}/entry_points.txt").decode()

@@ -1,4 +1,4 @@
-"""What people bring: data, files and habits that public code has silently got wrong (pitfalls 30 to 40).
+"""What people bring: data, files and habits that public code silently gets wrong (pitfalls 30-40).
 
 One section a kind. Whatever is wrong is refused in words, or does what its user meant.
 """
@@ -36,7 +36,7 @@ from tinykd import (
     next_token_labels,
     predict,
 )
-from tinykd.lm import Chunked, Config, HiddenStates, Headless, Transformer
+from tinykd.lm import Chunked, Config, Headless, HiddenStates, Transformer
 
 
 def sgd(parameters):
@@ -47,9 +47,7 @@ def fit(model, objective, batches, teacher=None, epochs=1, resume=False, **setti
     """A short run; what `fit` takes is told from what the trainer takes by its name."""
     own = {k: settings.pop(k) for k in ("validate", "patience", "monitor", "mode") if k in settings}
     settings.setdefault("optimizer", sgd)
-    trainer = Trainer(
-        model, objective, teacher, **{"device": "cpu", "progress": False, **settings}
-    )
+    trainer = Trainer(model, objective, teacher, **{"device": "cpu", "progress": False, **settings})
     trainer.fit(batches, epochs=epochs, resume=resume, **own)
     return trainer
 
@@ -343,7 +341,9 @@ def test_validation_runs_in_the_precision_of_training():
     model = MLP(4, 3)
     model.register_forward_hook(lambda m, i, o: kinds.append(o.dtype))
     fit(model, HardLabels(), [samples()], validate=[samples()], precision="bf16")
-    fit(model, HardLabels(), [samples()], precision="bf16", validate=lambda m: m(samples()[0]).sum())
+    fit(
+        model, HardLabels(), [samples()], precision="bf16", validate=lambda m: m(samples()[0]).sum()
+    )
     assert set(kinds) == {torch.bfloat16}
 
 
@@ -384,8 +384,8 @@ def test_early_stopping_that_cannot_work_is_refused():
         fit(MLP(4, 3), HardLabels(), [samples()], patience=2)
     with pytest.raises(ValueError, match="is a higher 'validate' better or worse"):
         fit(MLP(4, 3), HardLabels(), [samples()], patience=2, validate=lambda m: 1.0)
+    settings = {"patience": 2, "validate": [samples()], "monitor": "x"}
     with pytest.raises(ValueError, match=r"gives \['val_loss', 'val_accuracy'\], and no 'x'"):
-        settings = {"patience": 2, "validate": [samples()], "monitor": "x"}
         fit(MLP(4, 3), HardLabels(), [samples()], **settings)
     with pytest.raises(ValueError, match="patience is 0"):
         fit(MLP(4, 3), HardLabels(), [samples()], patience=0, validate=[samples()])
@@ -605,11 +605,18 @@ def test_other_epochs_are_refused_where_a_schedule_depends_on_them(tmp_path):
     settings = {"checkpoint": tmp_path / "c"}
     fit(MLP(4, 3), linear(1, 0) * HardLabels(), [samples()] * 3, epochs=2, **settings)
     with pytest.raises(ValueError, match="epochs was 2, is 3"):
-        fit(MLP(4, 3), linear(1, 0) * HardLabels(), [samples()] * 3, epochs=3, resume=True, **settings)
+        fit(
+            MLP(4, 3),
+            linear(1, 0) * HardLabels(),
+            [samples()] * 3,
+            epochs=3,
+            resume=True,
+            **settings,
+        )
 
 
 def test_token_batches_that_differ_in_number_resume(tmp_path):
-    """SequenceBatches(tokens=...) cuts epochs into different numbers: its own data is not refused."""
+    """SequenceBatches(tokens=...) cuts epochs into different numbers: they are not refused."""
     from tinykd.lm import SequenceBatches
 
     rng = np.random.default_rng(0)
@@ -635,7 +642,15 @@ def test_token_batches_that_differ_in_number_resume(tmp_path):
             model = Transformer(model.config)
             used = make()
             list(used)  # somebody has looked at an epoch of it
-            fit(model, HardLabels(), used, epochs=2, resume=True, callbacks=[lambda t: None], **settings)
+            fit(
+                model,
+                HardLabels(),
+                used,
+                epochs=2,
+                resume=True,
+                callbacks=[lambda t: None],
+                **settings,
+            )
         else:
             fit(model, HardLabels(), make(), epochs=2, callbacks=[lambda t: None], **settings)
         ends.append(weights(model))
@@ -683,8 +698,8 @@ def test_what_is_saved_is_read_back(tmp_path, kind):
 def test_what_could_not_be_read_back_is_refused_before_training(tmp_path, value):
     model = MLP(4, 3)
     before = weights(model)
+    settings = {"callbacks": [Stateful(deep=[0, value])], "checkpoint": tmp_path / "c"}
     with pytest.raises(ValueError, match=r"callbacks\[0\].*\['deep'\]\[1\] is a"):
-        settings = {"callbacks": [Stateful(deep=[0, value])], "checkpoint": tmp_path / "c"}
         fit(model, HardLabels(), [samples()], **settings)
     assert torch.equal(weights(model), before)
 
@@ -695,8 +710,17 @@ def test_a_state_that_turns_bad_later_leaves_the_old_checkpoint(tmp_path):
     def spoil(trainer):
         state.state = {"x": collections.deque()} if trainer.epoch == 1 else {"x": 1}
 
-    with pytest.raises(ValueError, match=r"was not written: state\['parts'\]\['callback0'\]\['x'\]"):
-        fit(MLP(4, 3), HardLabels(), [samples()], epochs=3, callbacks=[state, spoil], checkpoint=path)
+    with pytest.raises(
+        ValueError, match=r"was not written: state\['parts'\]\['callback0'\]\['x'\]"
+    ):
+        fit(
+            MLP(4, 3),
+            HardLabels(),
+            [samples()],
+            epochs=3,
+            callbacks=[state, spoil],
+            checkpoint=path,
+        )
     assert tinykd.files.load(path)["epoch"] == 1
     assert [p.name for p in tmp_path.iterdir()] == ["c"]
 
@@ -840,7 +864,8 @@ def test_objectives_are_summed_divided_and_printed():
     assert sum([0.5 * terms[0], HardLabels()]).names() == ["SoftTargets", "HardLabels"]
     objective = 0.9 * SoftTargets(T=linear(8, 1)) + linear(0.7, 0.4) * HardLabels(0.1)
     assert repr(objective) == (
-        "0.9 * SoftTargets(T=(8 -> 4.5 -> 1)) + (0.7 -> 0.55 -> 0.4) * HardLabels(label_smoothing=0.1)"
+        "0.9 * SoftTargets(T=(8 -> 4.5 -> 1)) + "
+        "(0.7 -> 0.55 -> 0.4) * HardLabels(label_smoothing=0.1)"
     )
 
 
@@ -856,14 +881,18 @@ def test_mistakes_are_answered_in_words():
     x, y = samples()
     teacher = MLP(4, 3)
     model = MLP(4, 3)
-    only(lambda: fit(model, nn.CrossEntropyLoss(), [(x, y)]), "got CrossEntropyLoss: a loss of your")
+    only(
+        lambda: fit(model, nn.CrossEntropyLoss(), [(x, y)]), "got CrossEntropyLoss: a loss of your"
+    )
     only(lambda: fit(model, [HardLabels()], [(x, y)]), r"got list: add them up: sum\(")
     only(lambda: fit(model, SoftTargets(), [(x, y)], [teacher]), "a list is no teacher.*by name")
     only(lambda: fit(model, SoftTargets(), [(x, y)], 3), "a int is no teacher")
     only(lambda: fit(model, HardLabels(), [(x, y, y)]), r"got 3 things \(Tensor, Tensor, Tensor\)")
     only(lambda: fit(model, HardLabels(), 5), "batches is a int")
     only(lambda: fit(model, HardLabels(), [(x, y)], validate=lambda m: [1, 2]), r"got \[1, 2\]")
-    only(lambda: fit(model, HardLabels(), [(x, y)], validate=3), "validate is batches or a function")
+    only(
+        lambda: fit(model, HardLabels(), [(x, y)], validate=3), "validate is batches or a function"
+    )
     only(lambda: fit(model, HardLabels(), [(x, y)], validate=[{"inputs": x}]), "need labels")
     one_shot = ((x, y) for _ in range(3))
     only(lambda: fit(model, HardLabels(), [(x, y)], epochs=2, validate=one_shot), "only once")

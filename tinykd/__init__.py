@@ -17,7 +17,8 @@ from .losses import (
 )
 from .metrics import accuracy, agreement, evaluate, mean_interval
 from .models import MLP, forward, frozen, max_norm, predict
-from .objective import Objective, Outputs, Targets, Term
+from .objective import Objective, Term
+from .outputs import Outputs, Targets
 from .schedules import cosine, linear, steps
 from .softmax import entropy, log_softmax, softmax
 from .teachers import CachedTeacher, LiveTeacher, Teacher

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from . import batch as batches
 from . import features, losses
-from .objective import Outputs, Term
+from .objective import Term
+from .outputs import Outputs
 from .schedules import Schedule, at
 
 

@@ -74,9 +74,7 @@ def stopping_early():
     values = ([1.0, 2.0, 3.0, 4.0], [4.0, 3.0, 2.0, 1.0])[dist.get_rank()]
     seen = iter(values)
     own = trainer(MLP(4, 3))
-    history = own.fit(
-        data(), validate=lambda m: {"loss": next(seen)}, epochs=4, patience=2
-    )
+    history = own.fit(data(), validate=lambda m: {"loss": next(seen)}, epochs=4, patience=2)
     return len(history)
 
 

@@ -1,4 +1,4 @@
-"""Runs that draw from every random number generator there is, for tests that stop them and let them go on."""
+"""Runs that draw from every random number generator there is, to be stopped and gone on with."""
 
 import torch
 from torch import nn

@@ -6,7 +6,6 @@ import os
 import zlib
 from pathlib import Path
 
-
 # The one line for those who are offline.
 CLONE = "A clone of the course has it: work inside the clone, or set TINYKD_DATA=CLONE/datasets."
 

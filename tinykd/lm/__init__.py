@@ -21,7 +21,7 @@ from .reasoning import (
     verify_latex,
     wilson,
 )
-from .tokenizer import Tokenizer
+from .tokens import Tokenizer
 from .topk import TopK, top_k, topk_kl
 from .topk_teacher import TopKTeacher
 from .transformer import Classifier, Transformer, keep_layers

@@ -26,7 +26,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..batch import blank
-from ..objective import Objective, Outputs, Targets, Term, as_objective
+from ..objective import Objective, Term, as_objective
+from ..outputs import Outputs, Targets
 from ..schedules import Schedule
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..models import frozen
 from ..progress import bar
 from ..softmax import at_least_float32, softmax
-from .layers import SPARE, Cache
+from .cache import SPARE, Cache
 from .transformer import Transformer
 
 PROMPTS_AT_ONCE = 16  # read together; they come in order of length

@@ -16,7 +16,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..batch import blank
-from ..objective import Outputs, Term
+from ..objective import Term
+from ..outputs import Outputs
 
 
 class HiddenStates(Term):

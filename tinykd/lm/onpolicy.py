@@ -22,7 +22,8 @@ from torch import Tensor
 from ..data.source import Source, shares
 from ..device import rank_and_ranks
 from ..losses import reverse_kl
-from ..objective import Outputs, Term
+from ..objective import Term
+from ..outputs import Outputs
 from ..softmax import log_softmax
 from .batches import SequenceBatches
 from .generate import generate

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..batch import moved, to_device
 from ..models.call import device_of
-from ..objective import Targets
+from ..outputs import Targets
 from ..progress import bar
 from ..teachers import LiveTeacher, fingerprint
 from ..teachers.rows import places

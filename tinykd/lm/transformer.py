@@ -18,7 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .layers import Block, Cache, Config, RMSNorm, angles
+from .cache import Cache
+from .config import Config
+from .layers import Block, RMSNorm, angles
 
 
 class Transformer(nn.Module):

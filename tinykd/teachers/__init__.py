@@ -4,7 +4,7 @@ from .cached import CachedTeacher
 from .fingerprint import fingerprint
 from .live import LiveTeacher
 from .store import Stored
-from .teacher import Targets, Teacher, as_teachers
+from .teacher import Targets, Teacher, Teachers
 
 __all__ = [
     "CachedTeacher",
@@ -12,6 +12,6 @@ __all__ = [
     "Stored",
     "Targets",
     "Teacher",
-    "as_teachers",
+    "Teachers",
     "fingerprint",
 ]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..batch import moved, to_device
 from ..models.call import device_of
-from ..objective import Targets
+from ..outputs import Targets
 from ..progress import bar
 from ..softmax import at_least_float32
 from .fingerprint import fingerprint

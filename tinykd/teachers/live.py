@@ -8,7 +8,7 @@ from torch import nn
 
 from ..hooks import Capture
 from ..models import forward, frozen
-from ..objective import Targets
+from ..outputs import Targets
 
 
 class LiveTeacher:

@@ -1,12 +1,16 @@
 """What a teacher is: anything that has targets for a batch."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import nn
 
-from ..objective import Targets
+from ..batch import moved
+from ..models.call import modes_kept
+from ..objective import Objective
+from ..outputs import Targets
 from .live import LiveTeacher
 
 
@@ -24,16 +28,52 @@ class Teacher(Protocol):
         """
 
 
-def as_teachers(teacher: Any) -> dict[str | None, Teacher]:
-    """Teachers by name; a single one has the name None. A module becomes a `LiveTeacher`.
+class Teachers:
+    """The teachers of a run, by name; a single one has the name None. They are asked together.
 
-    Raises TypeError for what has no targets.
+    teacher: a module, a `Teacher`, several of either by name, or None. Raises TypeError for what
+    has no targets, ValueError for a term of `objective` whose teacher is not among them.
     """
-    if teacher is None:
-        return {}
-    if isinstance(teacher, Mapping) and not isinstance(teacher, nn.Module):
-        return {str(name): _as_teacher(one) for name, one in teacher.items()}
-    return {None: _as_teacher(teacher)}
+
+    def __init__(self, teacher: Any, objective: Objective) -> None:
+        several = isinstance(teacher, Mapping) and not isinstance(teacher, nn.Module)
+        given = teacher if several else {} if teacher is None else {None: teacher}
+        self.by_name = {name: _as_teacher(one) for name, one in given.items()}
+        wanted = objective.teacher_layers()
+        for name in wanted if self.by_name else ():
+            if name not in self.by_name:
+                raise ValueError(_missing(name, list(self.by_name)))
+        self.wanted = {name: layers for name, layers in wanted.items() if name in self.by_name}
+
+    def to(self, device: torch.device) -> None:
+        """Move them all."""
+        for teacher in self.by_name.values():
+            teacher.to(device)
+
+    def targets(self, batch: Mapping[str, Any], device: torch.device) -> dict[str | None, Targets]:
+        """What each teacher that a term asks for says of this batch, on `device`."""
+        found = {}
+        for name, wanted in self.wanted.items():
+            logits, layers = self.by_name[name].targets(batch, wanted)
+            found[name] = Targets(moved(logits, device), layers)
+        return found
+
+    @contextlib.contextmanager
+    def in_eval_mode(self) -> Iterator[None]:
+        """Live teachers in eval mode for the length of a run; then each module's own comes back."""
+        models = [t.model for t in self.by_name.values() if isinstance(t, LiveTeacher)]
+        with contextlib.ExitStack() as stack:
+            for model in models:
+                stack.enter_context(modes_kept(model))
+                model.eval()
+            yield
+
+
+def _missing(name: str | None, given: list[str | None]) -> str:
+    if name is None:
+        return f'which teacher? There are {given}: name it, SoftTargets(teacher="{given[0]}")'
+    there = f"one without a name: teacher={{{name!r}: ...}}" if given == [None] else f"only {given}"
+    return f"a term asks for the teacher {name!r}, but there is {there}"
 
 
 def _as_teacher(teacher: Any) -> Teacher:

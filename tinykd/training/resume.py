@@ -39,7 +39,7 @@ def settings(trainer: "Trainer") -> dict[str, Any]:
     if "->" in objective + schedule:  # only a schedule knows how long the training is
         found["epochs"] = trainer.epochs
     found |= {f"batches.{k}": v for k, v in feed_settings(trainer.feed.batches).items()}
-    for name, teacher in trainer.teachers.items():
+    for name, teacher in trainer.teachers.by_name.items():
         if isinstance(teacher, LiveTeacher):
             found[f"teacher {name or ''}".strip()] = fingerprint(teacher.model)[:12]
         elif isinstance(teacher, CachedTeacher):

@@ -17,7 +17,8 @@ from ..batch import valid
 from ..device import rank_and_ranks
 from ..hooks import Capture
 from ..models import forward
-from ..objective import Objective, Outputs, Targets
+from ..objective import Objective
+from ..outputs import Outputs, Targets
 from ..softmax import at_least_float32
 
 Teachers = Mapping[str | None, Targets]

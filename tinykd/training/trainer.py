@@ -17,13 +17,14 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ..batch import as_batch, moved, refuse_unshifted, to_device
+from ..batch import as_batch, refuse_unshifted, to_device
 from ..device import best_device, join_process_group, rank_and_ranks
 from ..models.call import modes_kept
-from ..objective import Objective, Targets, Term, as_objective
+from ..objective import Objective, Term, as_objective
+from ..outputs import Targets
 from ..progress import Interrupted, Interruptible, bar
 from ..schedules import Schedule
-from ..teachers import LiveTeacher, as_teachers
+from ..teachers import Teachers
 from . import resume as resuming
 from .best import Best
 from .feed import Feed
@@ -91,14 +92,12 @@ class Trainer:
             )
         self.model, self.objective = model, as_objective(objective)
         self.device = torch.device(device) if device else best_device()
-        self.teachers = as_teachers(teacher)
-        self._asked = asked(self.objective, self.teachers)
+        self.teachers = Teachers(teacher, self.objective)
         self.precision, self.accumulate, self.clip = precision, accumulate, clip
         self.callbacks, self.show_progress = list(callbacks), progress
         self.checkpoint = Path(checkpoint) if checkpoint else None
         self.checkpoint_every = checkpoint_every
-        for one in self.teachers.values():
-            one.to(self.device)
+        self.teachers.to(self.device)
         self.net = Step(model, self.objective, self._autocast).to(self.device)
         self.optimizer = make_optimizer(optimizer, self.net)
         self.learning_rate = LearningRate(self.optimizer, schedule)
@@ -183,13 +182,8 @@ class Trainer:
 
     @contextlib.contextmanager
     def _modes(self) -> Iterator[None]:
-        """Student in train mode, live teachers in eval mode; then every module's own comes back."""
-        teachers = [t.model for t in self.teachers.values() if isinstance(t, LiveTeacher)]
-        with contextlib.ExitStack() as stack:
-            for model in (self.model, *teachers):
-                stack.enter_context(modes_kept(model))
-            for teacher in teachers:
-                teacher.eval()
+        """Student in train mode, teachers in eval mode; then every module's own comes back."""
+        with modes_kept(self.model), self.teachers.in_eval_mode():
             if not self.model.training:
                 self.model.train()
             self.objective.train()
@@ -233,16 +227,8 @@ class Trainer:
             callback(self)
 
     def _ask(self, batch: dict[str, Any]) -> dict[str | None, Targets]:
-        """What each teacher that a term asks for says of this batch."""
         with self._autocast():
-            answers = {
-                name: self.teachers[name].targets(batch, layers)
-                for name, layers in self._asked.items()
-            }
-        return {
-            name: Targets(moved(logits, self.device), layers)
-            for name, (logits, layers) in answers.items()
-        }
+            return self.teachers.targets(batch, self.device)
 
     def _autocast(self) -> contextlib.AbstractContextManager:
         if self.precision == "float32":
@@ -285,23 +271,3 @@ class Trainer:
         assert self.checkpoint is not None
         resuming.save(self, self.checkpoint)
         self._saved = self.checkpoint
-
-
-def asked(objective: Objective, teachers: dict[str | None, Any]) -> dict[str | None, list[str]]:
-    """For each teacher that is asked at all, the layers that are wanted: {name: layer names}.
-
-    Raises ValueError for a term whose teacher is not among them.
-    """
-    wanted = objective.teacher_layers()
-    missing = [name for name in wanted if name not in teachers]
-    if missing and teachers:
-        name, given = missing[0], [one for one in teachers if one is not None]
-        if name is None:
-            raise ValueError(
-                f'which teacher? There are {given}: name it, SoftTargets(teacher="{given[0]}")'
-            )
-        raise ValueError(
-            f"a term asks for the teacher {name!r}, but there is "
-            + (f"only {given}" if given else f"one without a name: teacher={{{name!r}: ...}}")
-        )
-    return {name: layers for name, layers in wanted.items() if name in teachers}

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..config import ATTENTION, FEED_FORWARD, Config
-from ..tokenizer import Tokenizer, read_gguf
+from ..tokens import Tokenizer, read_gguf
 from ..transformer import Transformer
 from .rope import linear_factors
 from .whole import GGUF, IN_BLOCK, Settings, build

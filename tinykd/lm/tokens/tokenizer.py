@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from . import chat
-from .tokenizer_files import folder_tokenizer, gguf_tokenizer, read_gguf
+from .files import folder_tokenizer, gguf_tokenizer, read_gguf
 
 __all__ = ["Tokenizer", "read_gguf"]
 
