@@ -12,6 +12,7 @@ from ..models.call import modes_kept
 from ..objective import Objective
 from ..outputs import Targets
 from .live import LiveTeacher
+from .store import Stored
 
 
 @runtime_checkable
@@ -57,6 +58,15 @@ class Teachers:
             logits, layers = self.by_name[name].targets(batch, wanted)
             found[name] = Targets(moved(logits, device), layers)
         return found
+
+    def check(self, batch: Mapping[str, Any]) -> None:
+        """Whether the stored ones were made for these samples: while the batch is on the CPU.
+
+        Raises ValueError with the first sample that is another.
+        """
+        for name in self.wanted:
+            if isinstance(one := self.by_name[name], Stored):
+                one.check(batch)
 
     @contextlib.contextmanager
     def in_eval_mode(self) -> Iterator[None]:

@@ -10,7 +10,7 @@ from torch import nn
 from .. import files
 from ..device import rank_and_ranks
 from ..schedules import shown
-from ..teachers import CachedTeacher, LiveTeacher, fingerprint
+from ..teachers import LiveTeacher, Stored, fingerprint
 from .feed import settings as feed_settings
 from .random_state import rng_state, set_rng_state
 
@@ -42,7 +42,7 @@ def settings(trainer: "Trainer") -> dict[str, Any]:
     for name, teacher in trainer.teachers.by_name.items():
         if isinstance(teacher, LiveTeacher):
             found[f"teacher {name or ''}".strip()] = fingerprint(teacher.model)[:12]
-        elif isinstance(teacher, CachedTeacher):
+        elif isinstance(teacher, Stored):
             found[f"teacher {name or ''}".strip()] = teacher.stamp["teacher"][:12]
     return found
 

@@ -198,6 +198,8 @@ class Trainer:
             while group := self.feed.take(stream, self.accumulate):
                 if self.step == 0:
                     refuse_unshifted(as_batch(group[0]))
+                for batch in group if self.device.type != "cpu" else ():
+                    self.teachers.check(as_batch(batch))  # on the CPU they do it when asked
                 self._update([to_device(batch, self.device) for batch in group])
                 advance(len(group), f"loss {self.losses.latest:.4f}")
                 self._stop_if_asked()
