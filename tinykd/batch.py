@@ -3,7 +3,8 @@
     inputs       (B, ...)   what the model is called with: model(inputs). Without it the model is
                             called with all keys that are not in this table: model(**rest), such as
                             input_ids and attention_mask
-    labels       (...)      class indices, -100 where there is none; or shares (..., C), see below
+    labels       (...)      class indices, -100 where there is none; or shares (..., C) as below; or
+                            numbers (B,) that a term of your own reads
     soft_labels  (..., C)   probabilities that come with the data: votes, pseudo-labels
     mask         (...)      True where a position counts
     positions    (N,)       flat positions of (B, T) whose logits (N, C) are wanted, and no others;
@@ -103,8 +104,9 @@ def valid(batch: Mapping[str, Any]) -> Tensor:
     if labelled is not None:
         return labelled
     for key in ("soft_labels", "labels"):
-        if key in batch:
-            return torch.ones(batch[key].shape[:-1], dtype=torch.bool, device=batch[key].device)
+        if key in batch:  # numbers (B,), or shares (..., C)
+            where = batch[key].shape[: max(1, batch[key].dim() - 1)]
+            return torch.ones(where, dtype=torch.bool, device=batch[key].device)
     return samples(batch)
 
 

@@ -1,7 +1,7 @@
 """The batches of a run: how far they are used up, and how a resumed run gets back to that place."""
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from ..batch import as_batch, digest
@@ -81,6 +81,17 @@ class Feed:
         self.before = {"start": self.start, "digest": self._first}
         self.used, self.digest, self.start = 0, 0, source_state(self.batches)
 
+    def settings(self) -> dict[str, Any]:
+        """What decides the order of the batches, in plain values."""
+        if hasattr(self.batches, "settings"):
+            found = self.batches.settings()
+        else:
+            names = ("batch_size", "drop_last", "num_workers")
+            found = {k: getattr(self.batches, k) for k in names if hasattr(self.batches, k)}
+            sampler = getattr(self.batches, "sampler", None)
+            found |= {"kind": type(self.batches).__name__, "sampler": type(sampler).__name__}
+        return {f"batches.{name}": value for name, value in found.items()}
+
     def state_dict(self) -> dict[str, Any]:
         """Where we are."""
         own = {"used": self.used, "digest": self.digest, "first": self._first}
@@ -134,13 +145,3 @@ def length(batches: Any) -> int | None:
         return len(batches)
     except TypeError:  # a DataLoader over a stream has a __len__ that raises
         return None
-
-
-def settings(batches: Iterable) -> dict[str, Any]:
-    """What decides the order of the batches, in plain values."""
-    if hasattr(batches, "settings"):
-        return batches.settings()
-    names = ("batch_size", "drop_last", "num_workers")
-    found = {name: getattr(batches, name) for name in names if hasattr(batches, name)}
-    sampler = getattr(batches, "sampler", None)
-    return {"kind": type(batches).__name__, "sampler": type(sampler).__name__, **found}

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from .. import files
 from ..batch import as_batch, refuse_unshifted, to_device
 from ..device import best_device, join_process_group, rank_and_ranks
 from ..models.call import modes_kept
@@ -30,7 +31,7 @@ from .best import Best
 from .feed import Feed
 from .history import READ_EVERY, EpochLosses
 from .learning_rate import LearningRate
-from .random_state import set_rng_state
+from .random_state import rng_state, set_rng_state
 from .step import Step, backward, gradient_norm, make_optimizer, refuse_unused
 from .validation import check_validation, validated
 
@@ -144,8 +145,17 @@ class Trainer:
         self.losses = EpochLosses(self.objective.names(), self.device)
         self.feed = Feed(batches, epochs, compare=self.checkpoint is not None)
         self.batches_per_epoch = self.feed.length
-        self.settings: dict[str, Any] = {}  # filled in where they are needed: a hash takes time
-        rng = resuming.begin(self, resume)
+        self._described: dict[str, Any] = {}
+        self._parts()  # whatever is wrong with a callback is said before the training
+        if self.checkpoint:
+            resuming.refuse_unreadable(self.callbacks)
+        rng = None
+        saved = resuming.found(self.checkpoint, resume, ours=self._saved == self.checkpoint)
+        if saved is not None:
+            try:
+                rng = self._restore(saved)
+            except ValueError as error:
+                raise ValueError(f"{self.checkpoint}: {error}") from error
         self._trainable = [p for p in self.net.parameters() if p.requires_grad]
         with self._modes(), Interruptible() as self._interrupt:
             while self.epoch < epochs and not (self.best and self.best.stalled):
@@ -174,11 +184,44 @@ class Trainer:
 
     def state_dict(self) -> dict[str, Any]:
         """All that a run needs to go on from here, random number generators included."""
-        return resuming.state(self)
+        self.losses.read(self.epoch)
+        mine = {"rng": rng_state(), "feed": self.feed.state_dict()}
+        return {
+            "step": self.step, "epoch": self.epoch, "history": self.history,
+            "settings": self._settings(),
+            "parts": {name: part.state_dict() for name, part in self._parts().items()},
+            "ranks": resuming.of_all_ranks(mine),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Put student, optimizer, callbacks and counters where `state_dict` saw them."""
-        set_rng_state(resuming.restore(self, state))
+        """Put student, optimizer, callbacks and counters where `state_dict` saw them.
+
+        Raises ValueError for the state of another run.
+        """
+        self._restore(state)
+
+    def _restore(self, state: dict[str, Any]) -> dict[str, Any]:
+        """Returns the generators' state, which they have now, to go on with after skipping."""
+        resuming.refuse_another(state.get("settings", {}), self._settings())
+        resuming.load_parts(self._parts(), state["parts"])
+        self.step, self.epoch, self.history = state["step"], state["epoch"], state["history"]
+        mine = state["ranks"][rank_and_ranks()[0]]
+        self.feed.load_state_dict(mine["feed"])
+        set_rng_state(mine["rng"])  # also where nothing is left to do: what follows may draw
+        return mine["rng"]
+
+    def _parts(self) -> dict[str, Any]:
+        parts = {"net": self.net, "optimizer": self.optimizer, "losses": self.losses}
+        parts |= {"learning_rate": self.learning_rate, "best": self.best}
+        return resuming.stateful(parts, self.callbacks)
+
+    def _settings(self) -> dict[str, Any]:
+        if not self._described:  # once a run, where it is needed: hashing a teacher takes time
+            names = ("accumulate", "clip", "precision", "world")
+            plain = {name: getattr(self, name) for name in names} | self.feed.settings()
+            parts = (self.objective, self.learning_rate, self.teachers)
+            self._described = resuming.describe(*parts, epochs=self.epochs, **plain)
+        return self._described
 
     @contextlib.contextmanager
     def _modes(self) -> Iterator[None]:
@@ -255,12 +298,12 @@ class Trainer:
         record |= {"seconds": time.perf_counter() - self._started}
         try:
             values = validated(self.model, self.validate, self.device, self._autocast)
+            if self.best:
+                self.best.update(self.epoch + 1, values, self.net)
         except BaseException:
             if self.checkpoint is not None:
                 self._save()  # the epoch's training is done and must not be lost with it
             raise
-        if self.best:
-            self.best.update(self.epoch + 1, values, self.net)
         self.history.append(record | values)
         self.epoch += 1
         self.losses = EpochLosses(self.objective.names(), self.device)
@@ -269,7 +312,8 @@ class Trainer:
             self._save()
 
     def _save(self) -> None:
-        self.losses.read(self.epoch)
         assert self.checkpoint is not None
-        resuming.save(self, self.checkpoint)
+        state = self.state_dict()  # all processes together, the first one writes
+        if rank_and_ranks()[0] == 0:
+            files.save(self.checkpoint, state)
         self._saved = self.checkpoint
