@@ -1,11 +1,12 @@
 # make lab    JupyterLab on the first lesson, in a .venv with pinned versions
 # make test   everything CI runs: ruff, mypy, pytest, nbval over every solution, freshness
+# make check  the quick part of it, in two minutes: ruff, mypy, the tests that are not marked slow
 # make build  lessons and executed solutions from solutions/*.py, only what changed
 # make lint   ruff and mypy alone
 # make clean  removes .venv and everything else that was built
 # Another Python: make PYTHON=python3.12 lab      Another port: make LAB_ARGS=--port=9999 lab
 
-.PHONY: lab test build lint clean
+.PHONY: lab test check build lint clean
 .DEFAULT_GOAL := lab
 
 SUITABLE := -c 'import sys; raise SystemExit(not (3, 11) <= sys.version_info[:2] <= (3, 13))'
@@ -48,6 +49,9 @@ lab: $(LAB)
 test: $(DEV)
 	@$(SANDBOX)
 	@$(BIN)/python .ci/test.py
+
+check: $(DEV)
+	@$(BIN)/python .ci/test.py lint quick
 
 build: $(DEV)
 	$(BIN)/tinykd build

@@ -1,6 +1,6 @@
-"""Run the stages of the tests: `python .ci/test.py [lint] [tests] [notebooks] [build]`.
+"""Run the stages of the tests: `python .ci/test.py [lint] [quick] [tests] [notebooks] [build]`.
 
-No name means all of them. It runs on after a failure, so that one run shows all that is wrong, and
+No name means all of them; "quick" are the tests that are not marked slow. It runs on after a failure, so that one run shows all that is wrong, and
 closes with the number of tests, summed over the pytest runs. Exit 1 if any stage failed.
 """
 
@@ -20,6 +20,7 @@ BIN = Path(sys.executable).parent
 PYTEST = ["pytest", "-q", "-n", "2", "--dist", "loadfile"]
 STAGES = {
     "lint": [["ruff", "check"], ["ruff", "format", "--check"], ["mypy"]],
+    "quick": [[*PYTEST, "-m", "not slow"]],
     "tests": [[*PYTEST]],
     "notebooks": [[*PYTEST, "--nbval-lax", "--nbval-cell-timeout=120", "solutions/"]],
     "build": [["tinykd", "build", "--check"]],
@@ -53,7 +54,7 @@ def count(folder: Path) -> tuple[int, int, int]:
 
 
 def main() -> int:
-    names = sys.argv[1:] or list(STAGES)
+    names = sys.argv[1:] or [name for name in STAGES if name != "quick"]
     broken = []
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
@@ -63,7 +64,7 @@ def main() -> int:
                     broken.append(f"{name} ({command[0]})")
         passed, failed, skipped = count(Path(folder))
     print("\nfailed stages: " + (", ".join(broken) or "none"))
-    if {"tests", "notebooks"} & set(names):
+    if {"quick", "tests", "notebooks"} & set(names):
         print(f"{passed} passed, {failed} failed, {skipped} skipped")
     return 1 if broken else 0
 

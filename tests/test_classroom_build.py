@@ -15,6 +15,8 @@ from tinykd.classroom.author.lesson import LessonError, long_gaps, read_lesson
 from tinykd.classroom.author.prove import prove
 from tinykd.classroom.author.variants import run_variants
 
+pytestmark = pytest.mark.slow
+
 SOURCE = Path(__file__).parent / "fixtures" / "course" / "solutions" / "01_fixture.py"
 LIMITS = {"exercises": (1, 6), "mutants": 3}
 LUCKY = """    import os

@@ -18,6 +18,8 @@ from tinykd.classroom.grading.read_submission import NotGradable, read_submissio
 from tinykd.classroom.grading.reference import read_reference
 from tinykd.classroom.grading.result import grade_as_text
 
+pytestmark = pytest.mark.slow
+
 SOURCE = Path(__file__).parent / "fixtures" / "course" / "solutions" / "01_fixture.py"
 GOOD = """import warnings
 import matplotlib.pyplot as plt

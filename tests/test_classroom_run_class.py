@@ -40,6 +40,8 @@ from tinykd.classroom.roster.terminal import closing_message, results_table
 from tinykd.classroom.sandbox import bubblewrap
 from tinykd.progress import Interruptible
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 LESSON = "01_fake"
 MISSING = bubblewrap.why_unavailable()

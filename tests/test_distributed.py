@@ -5,6 +5,8 @@ import socket
 import pytest
 import torch
 
+pytestmark = pytest.mark.slow
+
 
 def free_port():
     with socket.socket() as s:

@@ -12,6 +12,8 @@ from tinykd.lm import Tokenizer
 from tinykd.lm.tokens import read_gguf
 from tinykd.lm.weights import smollm2_file
 
+pytestmark = pytest.mark.slow
+
 gguf = pytest.importorskip("gguf")
 transformers = pytest.importorskip("transformers")
 needs_smollm2 = pytest.mark.skipif(

@@ -21,6 +21,8 @@ from tinykd.lm import (
 from tinykd.lm.weights import smollm2_file
 from tinykd.models import forward
 
+pytestmark = pytest.mark.slow
+
 os.environ["HF_HUB_OFFLINE"] = "1"
 transformers = pytest.importorskip("transformers")
 

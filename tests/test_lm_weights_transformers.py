@@ -14,6 +14,8 @@ from safetensors.torch import load_file, save_file
 from tinykd.lm import generate, load, load_gguf, load_safetensors, save
 from tinykd.lm.weights.hub import read_config
 
+pytestmark = pytest.mark.slow
+
 os.environ["HF_HUB_OFFLINE"] = "1"
 transformers = pytest.importorskip("transformers")
 gguf = pytest.importorskip("gguf")

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 
+pytestmark = pytest.mark.slow
+
 SCRIPTS = Path(__file__).parent / "scripts"
 spec = importlib.util.spec_from_file_location("runs", SCRIPTS / "runs.py")
 runs = importlib.util.module_from_spec(spec)

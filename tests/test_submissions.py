@@ -31,6 +31,8 @@ from tinykd.classroom.grading.reference import read_reference
 from tinykd.classroom.roster.run_class import GradingOptions, grade_class
 from tinykd.classroom.sandbox import bubblewrap
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent / "submissions"
 LESSON = HERE / "course" / "solutions" / "01_grading.py"
 LIMITS = {"exercises": (1, 6), "mutants": 3}

@@ -45,6 +45,8 @@ class Teachers:
             if name not in self.by_name:
                 raise ValueError(_missing(name, list(self.by_name)))
         self.wanted = {name: layers for name, layers in wanted.items() if name in self.by_name}
+        if None in self.by_name:  # asked in any case: a term of one's own may forget to say so
+            self.wanted.setdefault(None, [])
 
     def to(self, device: torch.device) -> None:
         """Move them all."""
