@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tinykd import HardLabels, SoftTargets, Trainer, cosine
+from tinykd import HardLabels, SoftTargets, Trainer, cosine, warm_up
 from tinykd.files import atomic
 from tinykd.lm import Config, SequenceBatches, Tokenizer, Transformer, load, reasoning, save
 from tinykd.lm.reasoning.problems import ALPHABET, Problem, arithmetic
@@ -63,7 +63,7 @@ def train(model, examples, objective, tokens: int, rate: float, seed: int, teach
         objective,
         teacher=teacher,
         optimizer=lambda ps: torch.optim.AdamW(ps, rate, betas=(0.9, 0.99), fused=True),
-        schedule=lambda progress: min(progress / 0.05, 1.0) * cosine(1, 0)(progress),
+        schedule=warm_up(cosine(1, 0), 0.05),
         clip=1.0,
         progress=False,
     ).fit(batches)

@@ -123,7 +123,7 @@ class Lab:
             model,
             HardLabels(),
             optimizer=lambda ps: torch.optim.AdamW(ps, lr, weight_decay=0.01, fused=True),
-            schedule=lambda progress: min(progress / 0.05, 1) * tinykd.cosine(1, 0.05)(progress),
+            schedule=tinykd.warm_up(tinykd.cosine(1, 0.05), 0.05),
             precision="bf16",
             clip=1.0,
             checkpoint=self.work / f"{slug}.ckpt",

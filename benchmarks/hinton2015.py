@@ -52,11 +52,6 @@ OPTIMIZERS = {
 }
 
 
-def warm_cosine(progress: float) -> float:
-    """Learning-rate factor: up a straight line over the first 5%, then down half a cosine."""
-    return min(progress / 0.05, 1.0) * tinykd.cosine(1, 0)(progress)
-
-
 class Lab:
     """The data, the results so far, and where half-done runs lie."""
 
@@ -96,7 +91,7 @@ class Lab:
             objective,
             teacher,
             lambda ps: OPTIMIZERS[how["optimizer"]](ps, how["lr"]),
-            schedule=warm_cosine,
+            schedule=tinykd.warm_up(tinykd.cosine(1, 0), 0.05),
             precision=SETTINGS["precision"],
             callbacks=constraint,
             checkpoint=self.work / f"{name}.ckpt",

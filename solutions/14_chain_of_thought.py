@@ -37,7 +37,7 @@ import numpy as np
 import torch
 
 import tinykd
-from tinykd import HardLabels, SoftTargets, Trainer, cosine, lm
+from tinykd import HardLabels, SoftTargets, Trainer, cosine, lm, warm_up
 from tinykd.classroom import Checks
 from tinykd.lm import Config, SequenceBatches, Tokenizer, Transformer
 from tinykd.lm.reasoning.problems import ALPHABET, arithmetic, right_chain
@@ -713,7 +713,7 @@ def study(examples, objective):
         objective,
         teacher=teacher if any(term.needs_teacher for term in objective.terms) else None,
         optimizer=lambda ps: torch.optim.AdamW(ps, RATE, betas=(0.9, 0.99), fused=True),
-        schedule=lambda progress: min(progress / 0.05, 1.0) * cosine(1, 0)(progress),
+        schedule=warm_up(cosine(1, 0), 0.05),
         clip=1.0,
         progress=False,
     ).fit(until(examples, budget))

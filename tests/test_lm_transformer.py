@@ -375,5 +375,5 @@ def test_a_new_model_knows_nothing():
 def test_masks_that_mean_something_else_are_refused(mask):
     """Packed rows would see each other, additive masks mean the opposite: both pass as bools."""
     model = Transformer(Config(vocab=5, width=8, layers=1, heads=2))
-    with pytest.raises(ValueError, match="1 for real tokens and 0 for padding"):
+    with pytest.raises(ValueError, match="attention_mask holds"):
         model(torch.zeros(1, 4, dtype=torch.long), torch.tensor(mask))

@@ -177,3 +177,12 @@ def test_layers_and_regressors_belong_to_the_objective():
     assert len(list(objective.parameters())) == 2
     assert not HardLabels().couples_samples
     assert not Term().needs_teacher
+
+
+def test_warm_up_is_a_line_times_the_schedule():
+    rate = tinykd.warm_up(cosine(1, 0), 0.1)
+    for p in (0.0, 0.03, 0.1, 0.4, 1.0):
+        assert rate(p) == pytest.approx(min(p / 0.1, 1) * (1 + math.cos(math.pi * p)) / 2)
+    assert tinykd.warm_up(2.0, 0.5)(0.25) == 1.0
+    with pytest.raises(ValueError, match="share"):
+        tinykd.warm_up(1.0, 0.0)

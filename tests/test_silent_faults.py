@@ -4,6 +4,7 @@ One section a kind. Whatever is wrong is refused in words, or does what its user
 """
 
 import collections
+import functools
 import math
 from pathlib import Path
 from types import SimpleNamespace
@@ -711,7 +712,7 @@ def test_a_state_that_turns_bad_later_leaves_the_old_checkpoint(tmp_path):
         state.state = {"x": collections.deque()} if trainer.epoch == 1 else {"x": 1}
 
     with pytest.raises(
-        ValueError, match=r"was not written: state\['parts'\]\['callback0'\]\['x'\]"
+        ValueError, match=r"was not written: state\['parts'\]\['callback 0, Stateful'\]\['x'\]"
     ):
         fit(
             MLP(4, 3),
@@ -959,3 +960,285 @@ def test_cached_teachers_refuse_what_the_student_wrote(tmp_path):
     cache = CachedTeacher.write(tmp_path / "t", MLP(4, 3), samples()[0])
     with pytest.raises(ValueError, match="augmented|student"):
         cache.targets({"inputs": samples()[0], "index": torch.arange(12), "on_policy": True}, [])
+
+
+# ---- found by trying on ----
+
+
+def test_bytes_as_labels_are_classes():
+    """156 as a byte is -100, and was ignored."""
+    z, y = torch.randn(4, 200), torch.tensor([156, 3, 156, 7], dtype=torch.uint8)
+    expected = F.cross_entropy(z, y.long()).item()
+    assert tinykd.cross_entropy(z, y).mean().item() == pytest.approx(expected)
+    model = nn.Identity()
+    assert evaluate(model, [(z, y)])["loss"] == pytest.approx(expected)
+    right = (z.argmax(-1) == y).float().mean().item()
+    assert tinykd.accuracy(z, y) == pytest.approx(right)
+    linear = nn.Linear(4, 200)
+    x = torch.randn(4, 4)
+    start = F.cross_entropy(linear(x), y.long()).item()
+    assert fit(linear, HardLabels(), [(x, y)]).history[0]["loss"] == pytest.approx(start)
+
+
+class Composed:
+    def __init__(self, *parts):
+        self.parts = parts
+
+
+class Shaken(Dataset):
+    """Noise from a generator that is held three levels down."""
+
+    def __init__(self):
+        own = np.random.default_rng(3)
+        self.transform = Composed(Composed(lambda x: x + torch.from_numpy(own.normal(size=4))))
+        self.x, self.y = samples(12)
+
+    def __len__(self):
+        return 12
+
+    def __getitem__(self, i):
+        return self.transform.parts[0].parts[0](self.x[i]).float(), self.y[i]
+
+
+@pytest.mark.parametrize("at", [4, 5])
+def test_a_generator_deep_inside_goes_on_too(tmp_path, at):
+    one, other = resumed(tmp_path, lambda: base(batches=DataLoader(Shaken(), 4)), at=at)
+    assert torch.equal(one, other)
+
+
+def test_what_is_added_after_the_trainer_was_made_is_not_forgotten():
+    """Adapters, a new head, a layer unfrozen by a callback: they were never trained."""
+    model = MLP(4, 8, 3)
+    trainer = Trainer(model, HardLabels(), None, sgd, device="cpu", progress=False)
+    model.layers[1] = nn.Linear(8, 3)
+    with pytest.raises(ValueError, match=r"does not hold .*layers\.1\.weight.*new Trainer"):
+        trainer.fit([samples()])
+    model = MLP(4, 8, 3)
+    model.layers[0].requires_grad_(False)
+    thaw = [lambda t: model.layers[0].requires_grad_(True)]
+    with pytest.raises(ValueError, match=r"layers\.0\.weight"):
+        fit(model, HardLabels(), [samples()], epochs=2, callbacks=thaw)
+
+
+def test_a_teacher_that_shares_parts_with_the_student():
+    body = nn.Sequential(nn.Linear(4, 6), nn.Dropout(0.5))
+    student = nn.Sequential(body, nn.Linear(6, 3))
+    teacher = nn.Sequential(body, nn.Linear(6, 3))
+    with pytest.raises(ValueError, match="shares trainable parameters.*deepcopy"):
+        fit(student, SoftTargets(), [samples()], teacher)
+    body.requires_grad_(False)
+    seen = []
+    body[1].register_forward_hook(lambda m, i, o: seen.append((m.training, o.requires_grad)))
+    fit(student, SoftTargets() + HardLabels(), [samples()] * 2, teacher)
+    assert [training for training, _ in seen] == [False, True] * 2  # the teacher's, the student's
+
+
+def test_a_state_that_was_kept_by_hand_goes_on():
+    def make():
+        torch.manual_seed(0)
+        model = MLP(4, 8, 3, dropout=0.3)
+        return Trainer(model, HardLabels(), None, sgd, device="cpu", progress=False)
+
+    whole = make()
+    whole.fit(base()["batches"], epochs=3)
+    first = make()
+    first.fit(base()["batches"], epochs=2)
+    second = make()
+    second.load_state_dict(first.state_dict())
+    torch.manual_seed(9)
+    history = second.fit(base()["batches"], epochs=3)
+    assert [r["step"] for r in history] == [3, 6, 9]
+    assert torch.equal(weights(second.model), weights(whole.model))
+    with pytest.raises(ValueError, match="there is no run yet"):
+        make().state_dict()
+
+
+def test_a_callback_that_forgets_eval_mode_does_not_switch_dropout_off():
+    model, modes = nn.Sequential(nn.Linear(4, 3), nn.Dropout(0.5), nn.BatchNorm1d(3)), []
+    model[2].eval()
+    model.register_forward_pre_hook(lambda m, i: modes.append([s.training for s in m]))
+    fit(model, HardLabels(), [samples()] * 3, callbacks=[lambda t: t.model.eval() and None])
+    assert modes == [[True, True, False]] * 3
+
+
+def test_parameters_that_would_never_be_trained_are_refused():
+    class Scaled(Term):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Parameter(torch.ones(()))
+
+        def per_position(self, out):
+            return self.a * tinykd.cross_entropy(out.student, out.batch["labels"])
+
+    with pytest.raises(ValueError, match=r"no gradient through chunks: \['terms\.0\.a'\]"):
+        Chunked(Scaled())
+    with pytest.raises(ValueError, match="a weight is a parameter"):
+        nn.Parameter(torch.ones(())) * HardLabels()
+    with pytest.raises(ValueError, match="T is a parameter"):
+        SoftTargets(T=nn.Parameter(torch.ones(())))
+
+
+def test_validation_and_plain_pairs_are_not_scored_for_copying():
+    batch = rows_of_tokens()
+    with pytest.raises(ValueError, match="learn to copy"):
+        evaluate(Causal(), [batch])
+    with pytest.raises(ValueError, match="learn to copy"):
+        fit(nn.Embedding(11, 11), HardLabels(), [(batch["input_ids"], batch["input_ids"])])
+
+
+def test_a_mask_moves_with_its_labels():
+    batch = rows_of_tokens()
+    labels = batch["input_ids"].clone()
+    mask = torch.zeros_like(labels)
+    mask[:, 3:5] = 1
+    moved = next_token_labels({**batch, "labels": labels, "mask": mask})
+    z = torch.randn(6, 7, 11)
+    expected = F.cross_entropy(z[:, 2:4].flatten(0, 1), labels[:, 3:5].flatten()).item()
+    objective = 1.0 * HardLabels()
+    assert objective(tinykd.Outputs(moved, z)).item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    "name", ["val_brier_score", "inaccuracy", "accuracy_drop", "recent", "pieces"]
+)
+def test_names_that_do_not_tell_are_asked_about(name):
+    with pytest.raises(ValueError, match="better or worse"):
+        tinykd.training.best.direction(name)
+
+
+def test_directions_that_names_tell():
+    told = {
+        n: tinykd.training.best.direction(n) for n in ("val_loss", "top5_accuracy", "pass@1", "ECE")
+    }
+    assert told == {"val_loss": "min", "top5_accuracy": "max", "pass@1": "max", "ECE": "min"}
+
+
+class Weighted(Term):
+    def __init__(self, b):
+        super().__init__()
+        self._b = b
+
+    def per_position(self, out):
+        return self._b * tinykd.cross_entropy(out.student, out.batch["labels"])
+
+
+FINER = {
+    "another curve": lambda new: {
+        "objective": (tinykd.cosine if new else linear)(1, 0.2) * HardLabels()
+    },
+    "another step": lambda new: {
+        "objective": tinykd.steps(1, 2, at=(0.9 if new else 0.6,)) * HardLabels()
+    },
+    "a digit of a weight": lambda new: {"objective": (0.12345678 + 1e-7 * new) * HardLabels()},
+    "a term's own number": lambda new: {"objective": 1.0 * Weighted(2 + new)},
+    "a partial function": lambda new: {
+        "objective": SoftTargets(divergence=functools.partial(tinykd.jsd, beta=0.1 + 0.8 * new)),
+    },
+    "a lambda": lambda new: {
+        "objective": SoftTargets(
+            divergence=(lambda s, t, T: tinykd.jsd(s, t, T, 0.2))
+            if new
+            else (lambda s, t, T: tinykd.jsd(s, t, T, 0.3))
+        ),
+    },
+}
+
+
+@pytest.mark.parametrize("finer", FINER)
+def test_a_run_that_differs_in_a_detail_is_refused(tmp_path, finer):
+    make = FINER[finer]
+    for change in (None, lambda: make(1)):
+        folder = tmp_path / str(change is None)
+        folder.mkdir()
+        if change is None:
+            one, other = resumed(folder, lambda: base(**make(0)))
+            assert torch.equal(one, other)
+        else:
+            with pytest.raises(ValueError, match="details was"):
+                resumed(folder, lambda: base(**make(0)), change)
+
+
+def test_a_validation_called_loss_leaves_the_training_loss():
+    held = [samples(20)]
+    trainer = fit(MLP(4, 3), HardLabels(), [samples()], validate=lambda m: evaluate(m, held))
+    record = trainer.history[0]
+    assert record["loss"] == record["HardLabels"]
+    assert record["val_loss"] == pytest.approx(evaluate(trainer.model, held)["loss"])
+
+
+def test_settings_that_mean_nothing_are_refused():
+    model, batch = MLP(4, 3), samples()
+    only(lambda: fit(model, HardLabels(), [batch], clip=-1.0), "clip is the largest")
+    only(lambda: fit(model, HardLabels(), [batch], clip=math.nan), "clip is the largest")
+    only(lambda: fit(model, HardLabels(), [batch], epochs=1.5), "epochs is a whole number")
+    only(lambda: fit(model, HardLabels(), [batch], accumulate=2.5), "accumulate must be a whole")
+    only(lambda: fit(model, HardLabels(), [batch] * 9, schedule=lambda p: 1 - 3 * p), "no rate")
+    only(lambda: fit(model, HardLabels(), [batch], schedule=lambda p: math.nan), "no rate")
+    only(lambda: fit(model, HardLabels(), [batch], optimizer="adam"), "optimizer is 'adam'")
+    only(lambda: fit(model, HardLabels(), [batch], optimizer=torch.optim.LBFGS), "LBFGS")
+    only(
+        lambda: fit(MLP(4, 3).requires_grad_(False), HardLabels(), [batch]), "nothing is trainable"
+    )
+    only(lambda: fit(model, HardLabels(), [{"inputs": batch[0], "labels": [1] * 12}]), "got list")
+    only(lambda: fit(model, HardLabels(), [batch], checkpoint=Path("/")), "cannot be written")
+
+
+def test_a_loader_that_reuses_its_tensors_is_noticed():
+    class Reusing:
+        def __iter__(self):
+            x, y = samples()
+            for n in range(4):
+                x.fill_(n)
+                yield x, y
+
+        def __len__(self):
+            return 4
+
+    with pytest.raises(ValueError, match="reuses its tensors"):
+        fit(MLP(4, 3), HardLabels(), Reusing(), accumulate=2)
+    fit(MLP(4, 3), HardLabels(), [samples()] * 4, accumulate=2)  # the same batch again is fine
+
+
+@pytest.mark.parametrize("mask", [[0.5] * 12, [0.0] * 6 + [-math.inf] * 6])
+def test_masks_are_zero_or_one(mask):
+    x, y = samples()
+    with pytest.raises(ValueError, match="mask holds"):
+        fit(MLP(4, 3), HardLabels(), [{"inputs": x, "labels": y, "mask": torch.tensor(mask)}])
+
+
+def test_hints_leave_masked_samples_out():
+    x, y = samples()
+    mask = torch.arange(12) < 7
+    x2 = x.clone()
+    x2[~mask] = math.nan
+    teacher, found = MLP(4, 5, 3), []
+    for inputs, extra in ((x[mask], {}), (x2, {"mask": mask})):
+        torch.manual_seed(0)
+        model, objective = MLP(4, 5, 3), Hint("layers.0", "layers.0")
+        batch = {"inputs": inputs, "labels": y[: len(inputs)], **extra}
+        with tinykd.frozen(teacher), Capture(teacher, ["layers.0"]) as its:
+            teacher(inputs)
+            theirs = {"layers.0": its["layers.0"]}
+        ours = {"layers.0": model.layers[0](inputs)}
+        out = tinykd.Outputs(batch, model(inputs), teacher(inputs), ours, theirs)
+        found.append((1.0 * objective)(out).item())
+    assert found[0] == pytest.approx(found[1])
+
+
+def test_rows_without_votes_do_not_count():
+    shares = torch.tensor([[0.2, 0.8], [0.0, 0.0]])
+    objective = 1.0 * SoftLabels()
+    z = torch.randn(2, 2)
+    both = objective(tinykd.Outputs({"soft_labels": shares}, z))
+    assert both.item() == pytest.approx(tinykd.soft_labels_kl(z[:1], shares[:1]).item())
+    with pytest.raises(ValueError, match="shapes differ"):
+        evaluate(nn.Identity(), [(torch.randn(3, 2), torch.rand(3, 1))])
+    with pytest.raises(ValueError, match="no probabilities"):
+        evaluate(nn.Identity(), [(torch.randn(3, 2), torch.full((3, 2), 5.0))])
+
+
+def test_a_named_teacher_is_asked_by_its_name_in_a_bare_loop_too():
+    objective = 1.0 * SoftTargets(teacher="a")
+    out = tinykd.Outputs({"inputs": samples()[0]}, torch.randn(12, 3), torch.randn(12, 3))
+    with pytest.raises(ValueError, match="asks for the teacher 'a'"):
+        objective(out)

@@ -19,7 +19,7 @@ from .metrics import accuracy, agreement, evaluate, mean_interval
 from .models import MLP, forward, frozen, max_norm, predict
 from .objective import Objective, Term
 from .outputs import Outputs, Targets
-from .schedules import cosine, linear, steps
+from .schedules import cosine, linear, steps, warm_up
 from .softmax import entropy, log_softmax, softmax
 from .teachers import CachedTeacher, LiveTeacher, Teacher
 from .terms import HardLabels, Hint, SoftLabels, SoftTargets
@@ -74,6 +74,7 @@ __all__ = [
     "soft_labels_kl",
     "softmax",
     "steps",
+    "warm_up",
 ]
 
 

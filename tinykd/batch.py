@@ -12,9 +12,9 @@
     index        (B,)       the samples' numbers in the data set: caches look rows up by it
     augmented    bool       the inputs are not those of the data set: caches refuse the batch
     on_policy    bool       the student wrote it: caches refuse it, policy gradients need it
-    valid        (...)      what `valid` found, so that a step works it out once
 
-(inputs, labels) and [inputs] are short for a mapping. What is not a tensor stays what it is.
+(inputs, labels) and [inputs] are short for a mapping; a key that is None is absent. What is not a
+tensor stays what it is.
 """
 
 import zlib
@@ -25,7 +25,8 @@ import torch
 from torch import Tensor
 
 IGNORE = -100  # the label of a position that has none, as in torch.nn.functional.cross_entropy
-NOT_FOR_THE_MODEL = ("labels", "soft_labels", "mask", "index", "augmented", "on_policy", "valid")
+NOT_FOR_THE_MODEL = ("labels", "soft_labels", "mask", "index", "augmented", "on_policy", "_valid")
+TENSORS = ("labels", "soft_labels", "mask", "positions")
 
 
 def as_batch(batch: Any) -> dict[str, Any]:
@@ -33,7 +34,7 @@ def as_batch(batch: Any) -> dict[str, Any]:
     if isinstance(batch, Tensor):
         return {"inputs": batch}
     if isinstance(batch, (tuple, list)) and 1 <= len(batch) <= 2:
-        return dict(zip(("inputs", "labels"), batch, strict=False))
+        return as_batch(dict(zip(("inputs", "labels"), batch, strict=False)))
     if isinstance(batch, (tuple, list)):
         kinds = ", ".join(type(part).__name__ for part in batch)
         raise ValueError(
@@ -42,7 +43,11 @@ def as_batch(batch: Any) -> dict[str, Any]:
         )
     if not hasattr(batch, "items"):
         raise ValueError(f"a batch is (inputs, labels) or a mapping, got {type(batch).__name__}")
-    return dict(batch.items())
+    named = {key: value for key, value in batch.items() if value is not None}
+    for key in TENSORS:
+        if key in named and not isinstance(named[key], Tensor):
+            raise ValueError(f"a batch's {key} are a tensor, got {type(named[key]).__name__}")
+    return named
 
 
 def to_device(batch: Any, device: torch.device) -> dict[str, Any]:
@@ -84,17 +89,17 @@ def class_labels(batch: Mapping[str, Any]) -> Tensor | None:
     labels = batch.get("labels")
     if labels is None or labels.is_floating_point():
         return None
-    return labels
+    return labels.long()  # as bytes, class 156 would be -100
 
 
 def valid(batch: Mapping[str, Any]) -> Tensor:
     """Which positions count: neither masked nor labelled -100. bool, (...)."""
-    if "valid" in batch:
-        return batch["valid"]
+    if "_valid" in batch:  # a step works it out once
+        return batch["_valid"]
     labels = class_labels(batch)
     labelled = None if labels is None else labels != IGNORE
     if "mask" in batch:
-        mask = batch["mask"].bool()
+        mask = as_bools(batch["mask"], "mask")
         if labelled is not None and labelled.shape != mask.shape:
             raise ValueError(
                 f"mask {tuple(mask.shape)} and labels {tuple(labelled.shape)} are of different "
@@ -108,6 +113,23 @@ def valid(batch: Mapping[str, Any]) -> Tensor:
             where = batch[key].shape[: max(1, batch[key].dim() - 1)]
             return torch.ones(where, dtype=torch.bool, device=batch[key].device)
     return samples(batch)
+
+
+def as_bools(mask: Tensor, name: str) -> Tensor:
+    """A mask of 0 and 1, or of bools, as bools.
+
+    Raises ValueError for other numbers: additive masks (0 and -inf) mean the opposite, and rows
+    numbered 1, 2, 3 (packing) would all count. On a GPU, where looking would wait, nobody looks.
+    """
+    if mask.device.type == "cpu" and mask.dtype != torch.bool:
+        odd = mask[(mask != 0) & (mask != 1)]
+        if odd.numel():
+            raise ValueError(
+                f"{name} holds {odd[0].item()}: it is 1 for what is real or counts, and 0 "
+                "elsewhere. Additive masks (0 and -inf) mean the opposite, and texts packed into "
+                "one row, numbered 1, 2, 3, would see each other"
+            )
+    return mask.bool()
 
 
 def samples(batch: Mapping[str, Any]) -> Tensor:
@@ -143,13 +165,19 @@ def next_token_labels(batch: Mapping[str, Any]) -> dict[str, Any]:
     if labels.dim() != 2:
         raise ValueError(f"labels of a causal model are (B, T), got {tuple(labels.shape)}")
     last = labels.new_full((len(labels), 1), IGNORE)
-    return {**batch, "labels": torch.cat([labels[:, 1:], last], 1)}
+    moved_on = {"labels": torch.cat([labels[:, 1:], last], 1)}
+    if "mask" in batch:  # what counts goes with its label
+        mask = as_bools(batch["mask"], "mask")
+        moved_on["mask"] = torch.cat([mask[:, 1:], torch.zeros_like(mask[:, :1])], 1)
+    return {**batch, **moved_on}
 
 
 def refuse_unshifted(batch: Mapping[str, Any]) -> None:
     """Raises ValueError where labels are the input_ids themselves: a causal model would copy."""
-    ids, labels = batch.get("input_ids"), class_labels(batch)
-    if ids is None or labels is None or ids.shape != labels.shape:
+    ids, labels = batch.get("input_ids", batch.get("inputs")), class_labels(batch)
+    if not isinstance(ids, Tensor) or ids.is_floating_point() or ids.dim() != 2:
+        return
+    if labels is None or ids.shape != labels.shape:
         return
     labelled = labels != IGNORE
     if labelled.sum() > 1 and bool(((ids == labels) | ~labelled).all()):

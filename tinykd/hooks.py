@@ -54,6 +54,11 @@ class Capture:
     def _keeper(self, name: str) -> Callable[..., None]:
         def keep(layer: nn.Module, inputs: tuple, output: Tensor | tuple) -> None:
             first = output[0] if isinstance(output, tuple) else output
+            if not isinstance(first, Tensor):
+                raise TypeError(
+                    f"layer {name!r} returns a {type(first).__name__}: capture one inside it that "
+                    "returns a tensor"
+                )
             # A copy: what comes next may write into the same memory (ReLU(inplace=True)).
             self._outputs[name] = first.clone()
 

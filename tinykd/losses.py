@@ -36,9 +36,10 @@ def cross_entropy(
         raise ValueError(f"label_smoothing must lie in [0, 1], got {label_smoothing}")
     if labels.is_floating_point():
         _check_labels(labels, logits.shape[-1], ignore_index)
+    labels = labels.long()  # as bytes, class 156 would be -100
     ignored = labels == ignore_index
     log_q = log_softmax(logits)
-    target = labels.masked_fill(ignored, 0).long().unsqueeze(-1)
+    target = labels.masked_fill(ignored, 0).unsqueeze(-1)
     try:
         loss = -log_q.gather(-1, target).squeeze(-1)
     except RuntimeError:  # on the CPU, where it is cheaper to look when it has gone wrong

@@ -9,8 +9,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from .batch import IGNORE, to_device, valid
-from .losses import cross_entropy
+from .batch import IGNORE, as_batch, refuse_unshifted, to_device, valid
+from .losses import cross_entropy, soft_labels_kl
 from .models import forward, frozen
 from .models.call import device_of
 from .softmax import log_softmax
@@ -30,7 +30,9 @@ def evaluate(
     totals = torch.zeros(3, device=device)  # loss, right, count
     classes = torch.zeros(2, 0, device=device)  # right and count of each class
     with frozen(model):
-        for batch in batches:
+        for n, batch in enumerate(batches):
+            if n == 0:
+                refuse_unshifted(as_batch(batch))
             batch = to_device(batch, device)
             if "labels" not in batch:
                 raise ValueError(
@@ -39,9 +41,9 @@ def evaluate(
                 )
             where, logits = valid(batch), forward(model, batch)
             for z, y, on in _parts(logits, batch["labels"], where):
-                truth = y.argmax(-1) if y.is_floating_point() else y
                 hard = not y.is_floating_point()
-                each = cross_entropy(z, y.masked_fill(~on, IGNORE)) if hard else _soft(z, y)
+                truth = y.long() if hard else y.argmax(-1)
+                each = cross_entropy(z, truth.masked_fill(~on, IGNORE)) if hard else _soft(z, y)
                 right = (z.argmax(-1) == truth) & on
                 totals += torch.stack([each.masked_fill(~on, 0.0).sum(), right.sum(), on.sum()])
                 if by_class:
@@ -68,6 +70,7 @@ def _parts(logits: Any, labels: Tensor, where: Tensor) -> Iterable[tuple[Tensor,
 
 
 def _soft(logits: Tensor, shares: Tensor) -> Tensor:
+    soft_labels_kl(logits, shares)  # refuses what are no shares
     return -(shares * log_softmax(logits)).sum(-1)
 
 
@@ -79,6 +82,7 @@ def accuracy(logits: Tensor, labels: Tensor, ignore_index: int = -100) -> float:
     """
     if logits.shape[:-1] != labels.shape:
         raise ValueError(f"logits {tuple(logits.shape)} do not fit labels {tuple(labels.shape)}")
+    labels = labels.long()  # as bytes, class 156 would be -100
     valid = labels != ignore_index
     if not valid.any():
         raise ValueError("no labelled position to score")

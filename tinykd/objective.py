@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from . import batch as batches
 from .outputs import Outputs
-from .schedules import Schedule, at, shown
+from .schedules import Schedule, at, refuse_learnable, shown
 
 
 class Term(nn.Module):
@@ -78,6 +78,8 @@ class Objective(nn.Module):
 
     def __init__(self, terms: list[tuple[Schedule, Term]]) -> None:
         super().__init__()
+        for weight, _ in terms:
+            refuse_learnable(weight, "a weight")
         self.weights = [weight for weight, _ in terms]
         self.terms = nn.ModuleList(term for _, term in terms)
         kinds = [type(term).__name__ for _, term in terms]
@@ -144,8 +146,10 @@ class Objective(nn.Module):
 
     def forward(self, out: Outputs) -> Tensor:
         """The loss of one batch, for a loop of your own: sum_k w_k * (sum / count of term k)."""
-        weights = out.student.new_tensor(self.weights_at(out.progress), dtype=torch.float32)
-        return (weights * self.sums(out) / self.counts(out.batch).clamp_min(1)).sum()
+        sums, counts = self.sums(out), self.counts(out.batch).clamp_min(1)
+        return (
+            torch.tensor(self.weights_at(out.progress), device=sums.device) * sums / counts
+        ).sum()
 
     def sums(self, out: Outputs) -> Tensor:
         """Sum over valid positions of each term, shape (K,), unweighted."""
@@ -190,6 +194,11 @@ def as_objective(x: Any) -> Objective:
 def _of_teacher(term: Term, name: str, out: Outputs) -> Outputs:
     """What `term` sees: of several teachers its own."""
     asked = out.teachers.get(term.teacher)
+    if asked is None and term.teacher is not None:
+        raise ValueError(
+            f"{name} asks for the teacher {term.teacher!r}, and there is {list(out.teachers)}: "
+            'Outputs(..., teachers={"name": Targets(logits, {})})'
+        )
     if asked is not None and asked.logits is not out.teacher:
         out = replace(out, teacher=asked.logits, teacher_layers=asked.layers)
     if term.needs_teacher and out.teacher is None and not out.teacher_layers:

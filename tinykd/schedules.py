@@ -3,9 +3,13 @@
 Any weight, temperature or learning-rate factor may be such a function; a lambda will do.
 """
 
+import functools
 import math
+import re
+import zlib
 from collections.abc import Callable
 
+ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 Schedule = float | Callable[[float], float]
 
 
@@ -18,6 +22,15 @@ def at(schedule: Schedule, progress: float) -> float:
     return float(schedule(progress))  # a NumPy number would not survive a checkpoint
 
 
+def refuse_learnable(value: object, what: str) -> None:
+    """Raises ValueError for a tensor that wants a gradient: a weight or a T gets none."""
+    if getattr(value, "requires_grad", False):
+        raise ValueError(
+            f"{what} is a parameter, and would never be trained: a number or a function of "
+            "progress is meant. What is to be learned belongs into a Term"
+        )
+
+
 def linear(start: float, end: float) -> Callable[[float], float]:
     """A straight line from start to end: start + (end - start) * progress."""
     return lambda progress: start + (end - start) * progress
@@ -26,6 +39,16 @@ def linear(start: float, end: float) -> Callable[[float], float]:
 def cosine(start: float, end: float) -> Callable[[float], float]:
     """Half a cosine from start to end: end + (start - end) (1 + cos(pi * progress)) / 2."""
     return lambda progress: end + (start - end) * (1 + math.cos(math.pi * progress)) / 2
+
+
+def warm_up(schedule: Schedule, share: float = 0.05) -> Callable[[float], float]:
+    """A straight line from 0 over the first `share` of the training, times the schedule.
+
+    Raises ValueError for a share outside (0, 1].
+    """
+    if not 0 < share <= 1:
+        raise ValueError(f"share is a part of the training, in (0, 1], got {share}")
+    return lambda progress: min(progress / share, 1.0) * at(schedule, progress)
 
 
 def steps(*values: float, at: tuple[float, ...]) -> Callable[[float], float]:
@@ -38,6 +61,31 @@ def steps(*values: float, at: tuple[float, ...]) -> Callable[[float], float]:
             f"steps needs n + 1 values for n rising points in [0, 1], got values {values}, at={at}"
         )
     return lambda progress: values[sum(progress >= point for point in at)]
+
+
+def exact(value: object) -> str:
+    """A setting to the last bit, as far as its values tell: two runs with the same are the same.
+
+    A schedule by its values at 201 points, another function by its name, code and what it has
+    enclosed, a tensor by its numbers.
+    """
+    if isinstance(value, dict):
+        value = sorted(value.items())
+    if isinstance(value, (functools.partial, tuple, list)):
+        of = [value.func, *value.args, value.keywords] if callable(value) else value
+        return f"{[exact(one) for one in of]}"
+    if hasattr(value, "tolist"):
+        return f"{value.tolist()}"
+    if not callable(value) or isinstance(value, type) or hasattr(value, "parameters"):
+        return shown(value) if not isinstance(value, float) else repr(value)
+    try:
+        points = [float(value(n / 200)) for n in range(201)]
+        return f"{shown(value)}, crc {zlib.crc32(repr(points).encode()):08x}"
+    except Exception:  # no schedule
+        code = getattr(value, "__code__", None)
+        cells = [exact(cell.cell_contents) for cell in getattr(value, "__closure__", None) or ()]
+        inside = f"{code.co_code!r}{code.co_consts!r}{cells}" if code else ""
+        return f"{shown(value)}, crc {zlib.crc32(ADDRESS.sub('', inside).encode()):08x}"
 
 
 def shown(value: object) -> str:

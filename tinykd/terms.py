@@ -11,7 +11,7 @@ from . import batch as batches
 from . import features, losses
 from .objective import Term
 from .outputs import Outputs
-from .schedules import Schedule, at
+from .schedules import Schedule, at, refuse_learnable
 
 
 class HardLabels(Term):
@@ -61,6 +61,7 @@ class SoftTargets(Term):
         teacher: str | None = None,
     ) -> None:
         super().__init__()
+        refuse_learnable(T, "T")
         if not callable(T) and not 0 < T < math.inf:
             raise ValueError(f"temperature must be a finite number above 0, got T={T}")
         self.T, self.divergence, self.teacher = T, divergence, teacher
@@ -75,6 +76,8 @@ class SoftTargets(Term):
 class SoftLabels(Term):
     """Probabilities that come with the data as targets: KL(y || q) (see `losses.soft_labels_kl`).
 
+    A row of zeros is no label: its position counts neither in the sum nor in the number.
+
     y: batch["soft_labels"] (..., C), or batch["labels"] where those are shares: the votes of
     annotators, pseudo-labels, mixed labels. Zero where the student says what the data says.
     """
@@ -84,9 +87,8 @@ class SoftLabels(Term):
         return losses.soft_labels_kl(out.student, _shares(out.batch))
 
     def valid(self, batch: Mapping[str, Any]) -> Tensor:
-        """Positions that are neither masked nor labelled -100."""
-        _shares(batch)
-        return super().valid(batch)
+        """Positions that are neither masked nor labelled -100, and have a label."""
+        return super().valid(batch) & (_shares(batch) != 0).any(-1)
 
 
 class Hint(Term):
@@ -129,15 +131,22 @@ class Hint(Term):
     def per_position(self, out: Outputs) -> Tensor:
         """The hint loss of every sample, shape (B,)."""
         pairs = zip(self.regressors, self.student_layers, self.teacher_layers, strict=True)
-        values = [
-            features.hint(regressor(out.student_layers[ours]), out.teacher_layers[theirs])
-            for regressor, ours, theirs in pairs
-        ]
+        where = self.valid(out.batch)
+        values = []
+        for regressor, ours, theirs in pairs:
+            student, teacher = out.student_layers[ours], out.teacher_layers[theirs]
+            if not (where.device.type == "cpu" and where.all()):
+                student, teacher = batches.blank(student, where), batches.blank(teacher, where)
+            values.append(features.hint(regressor(student), teacher))
         return values[0] if len(values) == 1 else torch.stack(values).sum(0)
 
     def valid(self, batch: Mapping[str, Any]) -> Tensor:
-        """Every sample counts."""
-        return batches.samples(batch)
+        """Every sample counts that is not masked; masks of positions inside a sample do not matter.
+
+        For tokens, whose padding has to be left out, there is `lm.HiddenStates`.
+        """
+        every, usual = batches.samples(batch), super().valid(batch)
+        return usual if usual.shape == every.shape else every
 
 
 def names(layers: str | Sequence[str]) -> tuple[str, ...]:

@@ -119,6 +119,8 @@ class Chunked(Objective):
         super().__init__(as_objective(objective).pairs())
         if size < 1:
             raise ValueError(f"size must be at least 1 position, got {size}")
+        if own := [name for name, _ in self.named_parameters()]:
+            raise ValueError(f"parameters of terms get no gradient through chunks: {own}")
         layers = (self.student_layers(), *self.teacher_layers().values())
         if layered := [name for names in layers for name in names]:
             raise ValueError(f"terms on layers cannot be cut into positions: {layered}")

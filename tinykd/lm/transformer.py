@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..batch import as_bools
 from .cache import Cache
 from .config import Config
 from .layers import Block, RMSNorm, angles
@@ -90,15 +91,7 @@ class Transformer(nn.Module):
     ) -> tuple[Tensor | None, Tensor]:
         """Who may look at whom (B, 1, T, S), None for the plain causal case; positions (B, T)."""
         real = torch.ones_like(input_ids) if attention_mask is None else attention_mask
-        if real.device.type == "cpu" and real.dtype != torch.bool:  # asking a GPU would wait for it
-            odd = real[(real != 0) & (real != 1)]
-            if odd.numel():
-                raise ValueError(
-                    f"attention_mask holds {odd[0].item()}: it is 1 for real tokens and 0 for "
-                    "padding. Several texts packed into one row would see each other, and additive "
-                    "masks (0 and -inf) mean the opposite"
-                )
-        real = real.bool()
+        real = as_bools(real, "attention_mask")
         if real.shape != input_ids.shape:
             raise ValueError(
                 f"attention_mask {tuple(real.shape)} must have the shape of input_ids "

@@ -57,7 +57,8 @@ class Teachers:
         """What each teacher that a term asks for says of this batch, on `device`."""
         found = {}
         for name, wanted in self.wanted.items():
-            logits, layers = self.by_name[name].targets(batch, wanted)
+            answer = self.by_name[name].targets(batch, wanted)
+            logits, layers = answer if isinstance(answer, tuple) else (answer, {})
             found[name] = Targets(moved(logits, device), layers)
         return found
 
@@ -71,13 +72,28 @@ class Teachers:
                 one.check(batch)
 
     @contextlib.contextmanager
-    def in_eval_mode(self) -> Iterator[None]:
-        """Live teachers in eval mode for the length of a run; then each module's own comes back."""
-        models = [t.model for t in self.by_name.values() if isinstance(t, LiveTeacher)]
+    def in_eval_mode(self, student: nn.Module) -> Iterator[None]:
+        """Live teachers in eval mode for the length of a run; then each module's own comes back.
+
+        One that shares modules with the student is put in eval mode each time it is asked instead.
+        Raises ValueError for one that shares trainable parameters, unless it is the student itself.
+        """
+        modules = set(map(id, student.modules()))
+        trained = {id(p) for p in student.parameters() if p.requires_grad}
         with contextlib.ExitStack() as stack:
-            for model in models:
-                stack.enter_context(modes_kept(model))
-                model.eval()
+            for name, teacher in self.by_name.items():
+                if not isinstance(teacher, LiveTeacher):
+                    continue
+                shared = [n for n, p in teacher.model.named_parameters() if id(p) in trained]
+                if shared and teacher.model is not student:  # which may well be its own teacher
+                    whose = "the teacher" if name is None else f"the teacher {name!r}"
+                    raise ValueError(
+                        f"{whose} shares trainable parameters with the student, {shared[:3]}, and "
+                        "would change while it teaches: give it copy.deepcopy(model)"
+                    )
+                if not modules & set(map(id, teacher.model.modules())):
+                    stack.enter_context(modes_kept(teacher.model))
+                    teacher.model.eval()
             yield
 
 

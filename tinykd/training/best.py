@@ -2,12 +2,14 @@
 
 import copy
 import math
+import re
 from typing import Any
 
 from torch import nn
 
-LOWER = ("loss", "error", "nll", "perplexity", "divergence", "kl", "ece", "distance")
-HIGHER = ("accuracy", "agreement", "f1", "auc", "bleu", "score", "pass@", "cons@", "precision")
+# The last word of a name that tells which way is better; "score" and the like do not.
+LOWER = {"loss", "error", "errors", "nll", "perplexity", "ppl", "kl", "ece", "brier", "fid", "mse"}
+HIGHER = {"accuracy", "acc", "agreement", "f1", "auc", "bleu", "rouge", "recall", "precision"}
 
 
 class Best:
@@ -70,7 +72,9 @@ class Best:
 
 def direction(name: str) -> str:
     """Whether "min" or "max" is best, by the name. Raises ValueError for one that does not tell."""
-    lower, higher = (any(word in name.lower() for word in words) for words in (LOWER, HIGHER))
+    word = [part for part in re.split(r"[^a-z0-9]+", name.lower().split("@")[0]) if part][-1:]
+    lower, higher = bool(LOWER & set(word)), bool(HIGHER & set(word))
+    higher = higher or name.lower().startswith(("pass@", "cons@"))
     if lower == higher:
         raise ValueError(
             f'is a higher {name!r} better or worse? Say fit(..., mode="max") or mode="min", or '

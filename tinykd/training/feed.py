@@ -69,7 +69,14 @@ class Feed:
 
     def take(self, stream: Iterator[Any], count: int) -> list[Any]:
         """The next `count` batches, fewer at the end of an epoch."""
-        group = list(itertools.islice(stream, count))
+        group = list(itertools.islice(stream, 1))
+        before = digest(group[0]) if group and count > 1 else 0
+        group += itertools.islice(stream, count - 1)
+        if before and digest(group[0]) != before:
+            raise ValueError(
+                "batches reuses its tensors: the first batch of a group has changed when the next "
+                "one was drawn. With accumulate > 1 each batch needs its own"
+            )
         for batch in group:
             self.digest = self._digest(batch, self.digest)
             self._first = self._first if self.used else self.digest

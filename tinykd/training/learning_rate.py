@@ -1,9 +1,10 @@
 """Who sets the learning rate: a schedule of ours, a torch scheduler, or the caller."""
 
+import math
 from typing import Any
 
 import torch
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from ..schedules import Schedule, at
 
@@ -18,8 +19,18 @@ class LearningRate:
 
     def __init__(self, optimizer: torch.optim.Optimizer, schedule: Schedule | LRScheduler) -> None:
         """Raises ValueError for a scheduler of another optimizer."""
+        if isinstance(schedule, ReduceLROnPlateau):
+            raise ValueError("ReduceLROnPlateau wants a validation value: step it yourself")
+        if not isinstance(schedule, LRScheduler):
+            try:
+                float(at(schedule, 0.0))
+            except TypeError as error:
+                raise ValueError(
+                    "schedule is a number, a function of progress in [0, 1], or a torch scheduler "
+                    f"of the optimizer that is given beside it, not {schedule!r} ({error})"
+                ) from error
         self.optimizer, self.schedule = optimizer, schedule
-        self.base = [float(group["lr"]) for group in optimizer.param_groups]
+        self.base = [float(group.get("lr", 1.0)) for group in optimizer.param_groups]
         self._last: list[float] | None = None  # the rates we have set
         if isinstance(schedule, LRScheduler) and schedule.optimizer is not optimizer:
             raise ValueError(
@@ -47,6 +58,8 @@ class LearningRate:
                 f"to {found} since: give the other scheduler as schedule=, or leave schedule out"
             )
         factor = at(self.schedule, progress)  # type: ignore[arg-type]
+        if not 0 <= factor < math.inf:
+            raise ValueError(f"the schedule gives {factor} at progress {progress:g}: no rate")
         self._last = [base * factor for base in self.base]
         for group, rate in zip(groups, self._last, strict=True):
             group["lr"] = rate

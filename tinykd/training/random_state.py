@@ -1,11 +1,17 @@
 """The state of everything that a training run draws from."""
 
 import random
+import types
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
+
+# Where no generator of a data set is, or far too much else.
+OPAQUE = (torch.Tensor, np.ndarray, nn.Module, str, bytes, int, float, type, types.ModuleType)
+MOST_PARTS, MOST_ITEMS = 10_000, 100
 
 
 def rng_state() -> dict[str, Any]:
@@ -51,21 +57,30 @@ def set_source_state(batches: Any, state: dict[str, Any]) -> None:
 
 
 def _generators(batches: Any) -> Iterator[Any]:
-    """The generators that a loader, its samplers and its data set hold, each once."""
-    seen: set[int] = set()
-    parts = [batches]
-    while parts:
+    """The generators that a loader, its samplers, its data set or their functions hold, each once.
+
+    Looks into attributes, lists, dicts, partial functions and closures, but not into modules.
+    """
+    parts, seen = [batches], set[int]()
+    while parts and len(seen) < MOST_PARTS:
         part = parts.pop(0)
-        for value in list(getattr(part, "__dict__", {}).values()):
-            kinds = (torch.Generator, np.random.Generator, random.Random)
-            if isinstance(value, kinds) and id(value) not in seen:
-                seen.add(id(value))
-                yield value
-        for name in ("sampler", "batch_sampler", "dataset", "data", "transform", "augment"):
-            inner = getattr(part, "__dict__", {}).get(name)
-            if inner is not None and id(inner) not in seen:
-                seen.add(id(inner))
-                parts.append(inner)
+        if id(part) in seen or isinstance(part, OPAQUE):
+            continue
+        seen.add(id(part))
+        if isinstance(part, (torch.Generator, np.random.Generator, random.Random)):
+            yield part
+        elif isinstance(part, dict):
+            parts += part.values()
+        elif isinstance(part, (list, tuple)):
+            kind = list if isinstance(part, list) else tuple
+            parts += kind.__getitem__(part, slice(MOST_ITEMS))  # as it is, whatever it pretends
+        else:
+            cells = getattr(part, "__closure__", None) or ()
+            parts += [cell.cell_contents for cell in cells if cell != types.CellType()]
+            parts += [
+                getattr(part, name, None) for name in ("__self__", "func", "args", "keywords")
+            ]
+            parts += getattr(part, "__dict__", {}).values()
 
 
 def _get(generator: Any) -> Any:

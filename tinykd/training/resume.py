@@ -1,5 +1,7 @@
 """Stop anywhere, go on as if nothing had happened; and refuse to go on as something else."""
 
+import os
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from torch import nn
 from .. import files
 from ..device import rank_and_ranks
 from ..objective import Objective
-from ..schedules import shown
+from ..schedules import exact, shown
 from ..teachers import LiveTeacher, Stored, Teachers, fingerprint
 from .learning_rate import LearningRate
 
@@ -31,6 +33,15 @@ def describe(
         "optimizer": f"{type(rate.optimizer).__name__} {groups}",
         **plain,
     }
+    usual = vars(nn.Module())
+    details = [
+        [exact(weight), *(f"{k}={exact(x)}" for k, x in vars(term).items() if k not in usual)]
+        for weight, term in objective.pairs()
+    ]
+    state = rate.state_dict()
+    details += [[exact(rate.schedule) if not state else exact([*sorted(state.items())])]]
+    # What the words above leave out: digits, other values of a schedule, a term's own settings.
+    found["details"] = f"{zlib.crc32(repr(details).encode()):08x}"
     if "->" in found["objective"] + found["schedule"]:  # who else knows how long the training is?
         found["epochs"] = epochs
     for name, teacher in teachers.by_name.items():
@@ -60,7 +71,7 @@ def stateful(parts: dict[str, Any], callbacks: list[Any]) -> dict[str, Any]:
     for n, callback in enumerate(callbacks):
         if not callable(callback):
             raise ValueError(f"callbacks[{n}] is a {type(callback).__name__}, and not callable")
-        parts = {**parts, f"callback{n}": callback}
+        parts = {**parts, f"callback {n}, {type(callback).__name__}": callback}
     return {name: part for name, part in parts.items() if hasattr(part, "state_dict")}
 
 
@@ -97,6 +108,8 @@ def found(path: Path | None, resume: bool, ours: bool) -> dict[str, Any] | None:
     """
     if resume and path is None:
         raise ValueError("resume=True needs a file: Trainer(..., checkpoint=...)")
+    if path is not None and (path.is_dir() or not os.access(_existing(path), os.W_OK)):
+        raise ValueError(f"{path} cannot be written: a checkpoint is a file in a writable folder")
     if path is None or not path.exists() or (ours and not resume):
         return None
     if not resume:
@@ -105,6 +118,10 @@ def found(path: Path | None, resume: bool, ours: bool) -> dict[str, Any] | None:
             "with it; to begin anew delete it, or name another file"
         )
     return files.load(path)
+
+
+def _existing(path: Path) -> Path:
+    return path if path.exists() else _existing(path.parent)
 
 
 def load_student(path: str | Path, model: nn.Module) -> nn.Module:

@@ -63,7 +63,7 @@ def backward(
     seen, and stops the run, in all of them.
     """
     world = rank_and_ranks()[1]
-    group = [{**batch, "valid": valid(batch)} for batch in group]
+    group = [{**batch, "_valid": valid(batch)} for batch in group]
     counts = objective.counts(group[0])
     for batch in group[1:]:
         counts += objective.counts(batch)
@@ -108,13 +108,29 @@ def make_optimizer(optimizer: Any, net: nn.Module) -> torch.optim.Optimizer:
     Raises ValueError if it misses a trainable parameter of the student or of a regressor.
     """
     trainable = {name: p for name, p in net.named_parameters() if p.requires_grad}
+    if not trainable:
+        raise ValueError("nothing is trainable: neither the model nor a term has such a parameter")
+    if optimizer is not None and not callable(optimizer) and not hasattr(optimizer, "step"):
+        raise ValueError(
+            f"optimizer is {optimizer!r}: give an instance, or a function of the parameters, "
+            "lambda ps: torch.optim.AdamW(ps, 1e-3)"
+        )
     if not isinstance(optimizer, torch.optim.Optimizer):
         optimizer = (optimizer or torch.optim.AdamW)(trainable.values())
+    if isinstance(optimizer, torch.optim.LBFGS):
+        raise ValueError("LBFGS evaluates the loss several times a step, and this loop once")
+    refuse_uncovered(optimizer, net)
+    return optimizer
+
+
+def refuse_uncovered(optimizer: torch.optim.Optimizer, net: nn.Module) -> None:
+    """Raises ValueError if it misses a trainable parameter of the student or of a regressor."""
+    trainable = {name: p for name, p in net.named_parameters() if p.requires_grad}
     covered = {id(p) for group in optimizer.param_groups for p in group["params"]}
     missing = [name for name, p in trainable.items() if id(p) not in covered]
     if missing:
         raise ValueError(
             f"the optimizer does not hold {missing}: pass a factory and use all it is given "
-            "(lambda ps: SGD(ps, 0.1)), regressors too, or freeze them with requires_grad_(False)"
+            "(lambda ps: SGD(ps, 0.1)), regressors too, or freeze them with requires_grad_(False). "
+            "What is added or unfrozen later (adapters, a new head) needs a new Trainer"
         )
-    return optimizer

@@ -32,7 +32,7 @@ from .feed import Feed
 from .history import READ_EVERY, EpochLosses
 from .learning_rate import LearningRate
 from .random_state import rng_state, set_rng_state
-from .step import Step, backward, gradient_norm, make_optimizer, refuse_unused
+from .step import Step, backward, gradient_norm, make_optimizer, refuse_uncovered, refuse_unused
 from .validation import check_validation, validated
 
 
@@ -84,8 +84,10 @@ class Trainer:
     ) -> None:
         if precision not in ("float32", "bf16"):
             raise ValueError(f'precision must be "float32" or "bf16", got {precision!r}')
-        if accumulate < 1:
-            raise ValueError(f"accumulate must be at least 1, got {accumulate}")
+        if not isinstance(accumulate, int) or accumulate < 1:
+            raise ValueError(f"accumulate must be a whole number, at least 1, got {accumulate}")
+        if clip is not None and not 0 < clip < math.inf:
+            raise ValueError(f"clip is the largest length of a gradient, above 0, got {clip}")
         if checkpoint_every is not None and (checkpoint is None or checkpoint_every < 1):
             raise ValueError(
                 f"checkpoint_every={checkpoint_every} must be at least 1 and needs a file, "
@@ -96,7 +98,7 @@ class Trainer:
         self.teachers = Teachers(teacher, self.objective)
         self.precision, self.accumulate, self.clip = precision, accumulate, clip
         self.callbacks, self.show_progress = list(callbacks), progress
-        self.checkpoint = Path(checkpoint) if checkpoint else None
+        self.checkpoint = Path(checkpoint).expanduser() if checkpoint else None
         self.checkpoint_every = checkpoint_every
         self.teachers.to(self.device)
         self.net = Step(model, self.objective, self._autocast).to(self.device)
@@ -108,6 +110,7 @@ class Trainer:
             raise ValueError(f"{coupled} couple the samples of a batch, so a batch must stay whole")
         self._parallel = DistributedDataParallel(self.net) if self.world > 1 else self.net
         self._saved: Path | None = None  # a checkpoint that this trainer has written
+        self._given: dict[str, Any] | None = None  # what load_state_dict was given
 
     def fit(
         self,
@@ -138,6 +141,7 @@ class Trainer:
         go on.
         """
         check_validation(validate, epochs, patience, monitor or mode)
+        refuse_uncovered(self.optimizer, self.net)  # what was added since
         self.epochs, self.validate = epochs, validate
         self.step, self.epoch = 0, 0
         self.history: list[dict[str, float]] = []
@@ -149,15 +153,17 @@ class Trainer:
         self._parts()  # whatever is wrong with a callback is said before the training
         if self.checkpoint:
             resuming.refuse_unreadable(self.callbacks)
+            self._settings()  # before a step or a scheduler changes what they say
         rng = None
         saved = resuming.found(self.checkpoint, resume, ours=self._saved == self.checkpoint)
+        saved, self._given = self._given or saved, None
         if saved is not None:
             try:
                 rng = self._restore(saved)
             except ValueError as error:
-                raise ValueError(f"{self.checkpoint}: {error}") from error
-        self._trainable = [p for p in self.net.parameters() if p.requires_grad]
+                raise ValueError(f"{self.checkpoint or 'load_state_dict'}: {error}") from error
         with self._modes(), Interruptible() as self._interrupt:
+            self._train_modes = [(module, module.training) for module in self.model.modules()]
             while self.epoch < epochs and not (self.best and self.best.stalled):
                 self._run_epoch(rng)
                 self._end_epoch()
@@ -183,22 +189,32 @@ class Trainer:
         return self.feed.used
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a run needs to go on from here, random number generators included."""
+        """All that a run needs to go on from here, random number generators included.
+
+        Its tensors are those of the run, as in torch: deepcopy what is to stay. Raises ValueError
+        before `fit`, when there is no run yet.
+        """
+        if not hasattr(self, "feed"):
+            raise ValueError("there is no run yet: state_dict() is of one that fit has begun")
         self.losses.read(self.epoch)
         mine = {"rng": rng_state(), "feed": self.feed.state_dict()}
         return {
-            "step": self.step, "epoch": self.epoch, "history": self.history,
+            "step": self.step,
+            "epoch": self.epoch,
+            "history": self.history,
             "settings": self._settings(),
             "parts": {name: part.state_dict() for name, part in self._parts().items()},
             "ranks": resuming.of_all_ranks(mine),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Put student, optimizer, callbacks and counters where `state_dict` saw them.
+        """The next `fit` goes on from this state; student and optimizer have theirs at once.
 
-        Raises ValueError for the state of another run.
+        Raises ValueError, in `fit`, for the state of another run.
         """
-        self._restore(state)
+        self.net.load_state_dict(state["parts"]["net"])
+        self.optimizer.load_state_dict(state["parts"]["optimizer"])
+        self._given = state
 
     def _restore(self, state: dict[str, Any]) -> dict[str, Any]:
         """Returns the generators' state, which they have now, to go on with after skipping."""
@@ -219,6 +235,8 @@ class Trainer:
         if not self._described:  # once a run, where it is needed: hashing a teacher takes time
             names = ("accumulate", "clip", "precision", "world")
             plain = {name: getattr(self, name) for name in names} | self.feed.settings()
+            if self.best:
+                plain["monitor"] = f"{self.best.monitor} {self.best.mode}"
             parts = (self.objective, self.learning_rate, self.teachers)
             self._described = resuming.describe(*parts, epochs=self.epochs, **plain)
         return self._described
@@ -226,13 +244,15 @@ class Trainer:
     @contextlib.contextmanager
     def _modes(self) -> Iterator[None]:
         """Student in train mode, teachers in eval mode; then every module's own comes back."""
-        with modes_kept(self.model), self.teachers.in_eval_mode():
+        with modes_kept(self.model), self.teachers.in_eval_mode(self.model):
             if not self.model.training:
                 self.model.train()
             self.objective.train()
             yield
 
     def _run_epoch(self, rng: dict | None) -> None:
+        refuse_uncovered(self.optimizer, self.net)  # a callback may have unfrozen a layer
+        self._trainable = [p for p in self.net.parameters() if p.requires_grad]
         stream = self.feed.stream(self.epoch, rng)
         self._started = time.perf_counter()
         label = f"epoch {self.epoch + 1}/{self.epochs}"
@@ -253,6 +273,9 @@ class Trainer:
 
     def _update(self, group: list[dict[str, Any]]) -> None:
         """One optimizer step on the batches of `group`, as if they were one."""
+        if not self.model.training:  # a callback has forgotten it in eval mode
+            for module, mode in self._train_modes:
+                module.training = mode
         progress = self.progress()
         self.learning_rate.set(progress)
         self.optimizer.zero_grad(set_to_none=True)
@@ -284,7 +307,7 @@ class Trainer:
         if self.world > 1 and self.device.type == "cuda" and self.step % READ_EVERY:
             return  # asking the others makes the GPUs wait
         if resuming.any_rank(self._interrupt.asked, self.device):
-            self.checkpoint = self.checkpoint or Path("interrupted.ckpt")
+            self.checkpoint = self.checkpoint or unused("interrupted.ckpt")
             self._save()
             raise Interrupted(
                 f"stopped after step {self.step}; saved in {self.checkpoint}. Go on with "
@@ -304,6 +327,8 @@ class Trainer:
             if self.checkpoint is not None:
                 self._save()  # the epoch's training is done and must not be lost with it
             raise
+        # A validation that is called "loss" as well must not take the training loss's place.
+        values = {f"val_{k}" if k in record else k: value for k, value in values.items()}
         self.history.append(record | values)
         self.epoch += 1
         self.losses = EpochLosses(self.objective.names(), self.device)
@@ -317,3 +342,12 @@ class Trainer:
         if rank_and_ranks()[0] == 0:
             files.save(self.checkpoint, state)
         self._saved = self.checkpoint
+
+
+def unused(name: str) -> Path:
+    """This file name, or the next one that is free: name-2.ckpt."""
+    path, n = Path(name), 1
+    while path.exists():
+        n += 1
+        path = Path(name).with_stem(f"{Path(name).stem}-{n}")
+    return path

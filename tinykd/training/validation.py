@@ -14,6 +14,8 @@ from ..models import frozen
 
 def check_validation(validate: Any, epochs: int, patience: int | None, monitor: Any) -> None:
     """Raises ValueError for a validation that cannot do what is asked of it."""
+    if not isinstance(epochs, int) or epochs < 0:
+        raise ValueError(f"epochs is a whole number, at least 0, got {epochs!r}")
     if validate is None and patience is not None:
         raise ValueError(f"patience={patience} needs something to watch: fit(..., validate=...)")
     if monitor is not None and patience is None:
