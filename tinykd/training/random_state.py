@@ -72,7 +72,7 @@ def _generators(batches: Any) -> Iterator[Any]:
         elif isinstance(part, dict):
             parts += part.values()
         elif isinstance(part, (list, tuple)):
-            kind = list if isinstance(part, list) else tuple
+            kind: Any = list if isinstance(part, list) else tuple
             parts += kind.__getitem__(part, slice(MOST_ITEMS))  # as it is, whatever it pretends
         else:
             cells = getattr(part, "__closure__", None) or ()

@@ -17,13 +17,12 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from .. import files
 from ..batch import as_batch, refuse_unshifted, to_device
 from ..device import best_device, join_process_group, rank_and_ranks
 from ..models.call import modes_kept
 from ..objective import Objective, Term, as_objective
 from ..outputs import Targets
-from ..progress import Interrupted, Interruptible, bar
+from ..progress import Interruptible, bar
 from ..schedules import Schedule
 from ..teachers import Teachers
 from . import resume as resuming
@@ -31,7 +30,7 @@ from .best import Best
 from .feed import Feed
 from .history import READ_EVERY, EpochLosses
 from .learning_rate import LearningRate
-from .random_state import rng_state, set_rng_state
+from .resumable import Resumable
 from .step import Step, backward, gradient_norm, make_optimizer, refuse_uncovered, refuse_unused
 from .validation import check_validation, validated
 
@@ -43,7 +42,7 @@ class Callback(Protocol):
         """Look at the trainer: step, epoch, history, model, optimizer."""
 
 
-class Trainer:
+class Trainer(Resumable):
     """Minimise an objective over batches.
 
     model: any module that maps inputs to logits (..., C), or to an object with `.logits`.
@@ -188,59 +187,6 @@ class Trainer:
         """Batches of this epoch that are used up."""
         return self.feed.used
 
-    def state_dict(self) -> dict[str, Any]:
-        """All that a run needs to go on from here, random number generators included.
-
-        Its tensors are those of the run, as in torch: deepcopy what is to stay. Raises ValueError
-        before `fit`, when there is no run yet.
-        """
-        if not hasattr(self, "feed"):
-            raise ValueError("there is no run yet: state_dict() is of one that fit has begun")
-        self.losses.read(self.epoch)
-        mine = {"rng": rng_state(), "feed": self.feed.state_dict()}
-        return {
-            "step": self.step,
-            "epoch": self.epoch,
-            "history": self.history,
-            "settings": self._settings(),
-            "parts": {name: part.state_dict() for name, part in self._parts().items()},
-            "ranks": resuming.of_all_ranks(mine),
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """The next `fit` goes on from this state; student and optimizer have theirs at once.
-
-        Raises ValueError, in `fit`, for the state of another run.
-        """
-        self.net.load_state_dict(state["parts"]["net"])
-        self.optimizer.load_state_dict(state["parts"]["optimizer"])
-        self._given = state
-
-    def _restore(self, state: dict[str, Any]) -> dict[str, Any]:
-        """Returns the generators' state, which they have now, to go on with after skipping."""
-        resuming.refuse_another(state.get("settings", {}), self._settings())
-        resuming.load_parts(self._parts(), state["parts"])
-        self.step, self.epoch, self.history = state["step"], state["epoch"], state["history"]
-        mine = state["ranks"][rank_and_ranks()[0]]
-        self.feed.load_state_dict(mine["feed"])
-        set_rng_state(mine["rng"])  # also where nothing is left to do: what follows may draw
-        return mine["rng"]
-
-    def _parts(self) -> dict[str, Any]:
-        parts = {"net": self.net, "optimizer": self.optimizer, "losses": self.losses}
-        parts |= {"learning_rate": self.learning_rate, "best": self.best}
-        return resuming.stateful(parts, self.callbacks)
-
-    def _settings(self) -> dict[str, Any]:
-        if not self._described:  # once a run, where it is needed: hashing a teacher takes time
-            names = ("accumulate", "clip", "precision", "world")
-            plain = {name: getattr(self, name) for name in names} | self.feed.settings()
-            if self.best:
-                plain["monitor"] = f"{self.best.monitor} {self.best.mode}"
-            parts = (self.objective, self.learning_rate, self.teachers)
-            self._described = resuming.describe(*parts, epochs=self.epochs, **plain)
-        return self._described
-
     @contextlib.contextmanager
     def _modes(self) -> Iterator[None]:
         """Student in train mode, teachers in eval mode; then every module's own comes back."""
@@ -303,17 +249,6 @@ class Trainer:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
-    def _stop_if_asked(self) -> None:
-        if self.world > 1 and self.device.type == "cuda" and self.step % READ_EVERY:
-            return  # asking the others makes the GPUs wait
-        if resuming.any_rank(self._interrupt.asked, self.device):
-            self.checkpoint = self.checkpoint or unused("interrupted.ckpt")
-            self._save()
-            raise Interrupted(
-                f"stopped after step {self.step}; saved in {self.checkpoint}. Go on with "
-                f'Trainer(..., checkpoint="{self.checkpoint}").fit(..., resume=True)'
-            )
-
     def _end_epoch(self) -> None:
         self.losses.read(self.epoch)
         record: dict[str, float] = {"epoch": self.epoch + 1, "step": self.step}
@@ -335,19 +270,3 @@ class Trainer:
         self.feed.end_epoch()
         if self.checkpoint is not None:
             self._save()
-
-    def _save(self) -> None:
-        assert self.checkpoint is not None
-        state = self.state_dict()  # all processes together, the first one writes
-        if rank_and_ranks()[0] == 0:
-            files.save(self.checkpoint, state)
-        self._saved = self.checkpoint
-
-
-def unused(name: str) -> Path:
-    """This file name, or the next one that is free: name-2.ckpt."""
-    path, n = Path(name), 1
-    while path.exists():
-        n += 1
-        path = Path(name).with_stem(f"{Path(name).stem}-{n}")
-    return path

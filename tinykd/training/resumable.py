@@ -1,0 +1,117 @@
+"""What a Trainer keeps of a run, writes to its checkpoint, and goes on from."""
+
+from pathlib import Path
+from typing import Any
+
+from .. import files
+from ..device import rank_and_ranks
+from ..progress import Interrupted
+from . import resume as resuming
+from .history import READ_EVERY
+from .random_state import rng_state, set_rng_state
+
+
+class Resumable:
+    """The part of `Trainer` that stops and goes on; the loop itself is in `trainer`."""
+
+    # What the loop counts and owns.
+    step: int
+    epoch: int
+    epochs: int
+    history: list[dict[str, float]]
+    checkpoint: Path | None
+    callbacks: list[Any]
+    net: Any
+    objective: Any
+    optimizer: Any
+    teachers: Any
+    learning_rate: Any
+    losses: Any
+    best: Any
+    feed: Any
+    device: Any
+    world: int
+    _interrupt: Any
+    _described: dict[str, Any]
+    _given: dict[str, Any] | None
+    _saved: Path | None
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a run needs to go on from here, random number generators included.
+
+        Its tensors are those of the run, as in torch: deepcopy what is to stay. Raises ValueError
+        before `fit`, when there is no run yet.
+        """
+        if not hasattr(self, "feed"):
+            raise ValueError("there is no run yet: state_dict() is of one that fit has begun")
+        self.losses.read(self.epoch)
+        mine = {"rng": rng_state(), "feed": self.feed.state_dict()}
+        return {
+            "step": self.step,
+            "epoch": self.epoch,
+            "history": self.history,
+            "settings": self._settings(),
+            "parts": {name: part.state_dict() for name, part in self._parts().items()},
+            "ranks": resuming.of_all_ranks(mine),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The next `fit` goes on from this state; student and optimizer have theirs at once.
+
+        Raises ValueError, in `fit`, for the state of another run.
+        """
+        self.net.load_state_dict(state["parts"]["net"])
+        self.optimizer.load_state_dict(state["parts"]["optimizer"])
+        self._given = state
+
+    def _restore(self, state: dict[str, Any]) -> dict[str, Any]:
+        """Returns the generators' state, which they have now, to go on with after skipping."""
+        resuming.refuse_another(state.get("settings", {}), self._settings())
+        resuming.load_parts(self._parts(), state["parts"])
+        self.step, self.epoch, self.history = state["step"], state["epoch"], state["history"]
+        mine = state["ranks"][rank_and_ranks()[0]]
+        self.feed.load_state_dict(mine["feed"])
+        set_rng_state(mine["rng"])  # also where nothing is left to do: what follows may draw
+        return mine["rng"]
+
+    def _parts(self) -> dict[str, Any]:
+        parts = {"net": self.net, "optimizer": self.optimizer, "losses": self.losses}
+        parts |= {"learning_rate": self.learning_rate, "best": self.best}
+        return resuming.stateful(parts, self.callbacks)
+
+    def _settings(self) -> dict[str, Any]:
+        if not self._described:  # once a run, where it is needed: hashing a teacher takes time
+            names = ("accumulate", "clip", "precision", "world")
+            plain = {name: getattr(self, name) for name in names} | self.feed.settings()
+            if self.best:
+                plain["monitor"] = f"{self.best.monitor} {self.best.mode}"
+            parts = (self.objective, self.learning_rate, self.teachers)
+            self._described = resuming.describe(*parts, epochs=self.epochs, **plain)
+        return self._described
+
+    def _stop_if_asked(self) -> None:
+        if self.world > 1 and self.device.type == "cuda" and self.step % READ_EVERY:
+            return  # asking the others makes the GPUs wait
+        if resuming.any_rank(self._interrupt.asked, self.device):
+            self.checkpoint = self.checkpoint or unused("interrupted.ckpt")
+            self._save()
+            raise Interrupted(
+                f"stopped after step {self.step}; saved in {self.checkpoint}. Go on with "
+                f'Trainer(..., checkpoint="{self.checkpoint}").fit(..., resume=True)'
+            )
+
+    def _save(self) -> None:
+        assert self.checkpoint is not None
+        state = self.state_dict()  # all processes together, the first one writes
+        if rank_and_ranks()[0] == 0:
+            files.save(self.checkpoint, state)
+        self._saved = self.checkpoint
+
+
+def unused(name: str) -> Path:
+    """This file name, or the next one that is free: name-2.ckpt."""
+    path, n = Path(name), 1
+    while path.exists():
+        n += 1
+        path = Path(name).with_stem(f"{Path(name).stem}-{n}")
+    return path
