@@ -23,7 +23,7 @@ def train(accumulate=1, poison=False):
     student, teacher, regressor = MLP(4, 8, 3), MLP(4, 9, 3), nn.Linear(8, 9)
     torch.manual_seed(int(os.environ.get("RANK", 0)))
     objective = 0.7 * SoftTargets(T=2) + 0.3 * HardLabels()
-    objective = objective + 5 * Hint("layers.0", "layers.0", regressor)
+    objective = objective + 0.5 * Hint("layers.0", "layers.0", regressor)
     trainer = Trainer(
         *(student, objective, teacher, lambda ps: SGD(ps, 0.1, momentum=0.9)),
         accumulate=accumulate,
