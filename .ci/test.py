@@ -1,7 +1,8 @@
 """Run the stages of the tests: `python .ci/test.py [lint] [quick] [tests] [notebooks] [build]`.
 
-No name means all of them; "quick" are the tests that are not marked slow. It runs on after a failure, so that one run shows all that is wrong, and
-closes with the number of tests, summed over the pytest runs. Exit 1 if any stage failed.
+No name means all of them but "quick", the tests that are not marked slow. It runs on after a
+failure, so that one run shows all that is wrong, and closes with the number of tests, summed over
+the pytest runs. Exit 1 if any stage failed.
 """
 
 import os

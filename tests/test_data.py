@@ -466,6 +466,7 @@ dist.destroy_process_group()
 """
 
 
+@pytest.mark.slow
 def test_two_ranks_share_every_batch(tmp_path):
     command = [sys.executable, "-c", RANK]
     ranks = [

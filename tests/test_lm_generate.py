@@ -46,6 +46,7 @@ def test_greedy_is_the_argmax_step_by_step(batch_size, eos):
     assert len({tuple(answer) for answer in wanted}) >= len(PROMPTS) - 1
 
 
+@pytest.mark.slow
 def test_many_prompts_several_samples_and_long_answers():
     """Prompts read in several parts, a prompt that comes twice, a cache that has to grow."""
     model = small()

@@ -207,6 +207,7 @@ def test_plain_texts_are_read_as_lesson_14_teaches(text, end):
     assert (None if found is None else float(found)) == taught(text + end)
 
 
+@pytest.mark.slow
 def test_every_problem_of_the_course_is_read_as_lesson_14_teaches():
     problems = [*load_word_problems(), *arithmetic(3000)]
     assert len(problems) == 9580
@@ -462,12 +463,14 @@ def benchmark(whole_benchmark, tmp_path, monkeypatch):
     return small
 
 
+@pytest.mark.slow
 def test_the_benchmark_makes_a_teacher(benchmark, tmp_path, monkeypatch):
     monkeypatch.setattr(benchmark, "TEACHER", tmp_path / "arithmetic" / "teacher.safetensors")
     benchmark.make_teacher(3_000)
     assert benchmark.TEACHER.exists()
 
 
+@pytest.mark.slow
 def test_the_benchmark_tunes_on_validation_and_then_runs_its_students(benchmark, monkeypatch):
     with pytest.raises(ValueError, match="--tune first"):
         benchmark.run_students(1)

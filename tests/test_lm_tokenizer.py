@@ -130,6 +130,7 @@ def test_smollm2_has_no_ids_for_six_control_characters(smollm2):
     assert "".join(map(chr, silent)) == UNKNOWN
 
 
+@pytest.mark.slow
 @needs_smollm2
 @pytest.mark.parametrize("source", ["sentences", "word problems"])
 def test_every_shipped_text_gives_the_ids_of_the_reference(smollm2, reference, source):

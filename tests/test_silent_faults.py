@@ -535,6 +535,7 @@ LOADERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [2, 4, 5])
 @pytest.mark.parametrize("loader", LOADERS)
 def test_any_loader_goes_on_as_the_same_run(tmp_path, loader, at):
@@ -543,6 +544,7 @@ def test_any_loader_goes_on_as_the_same_run(tmp_path, loader, at):
     assert torch.equal(one, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [5, 7])  # in an epoch, and at the beginning of one
 def test_workers_with_a_memory_are_refused(tmp_path, at):
     def make():
@@ -570,6 +572,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", CHANGES)
 def test_another_run_is_refused(tmp_path, change):
     """Pitfall 35: what was used is remembered and compared."""
@@ -616,6 +619,7 @@ def test_other_epochs_are_refused_where_a_schedule_depends_on_them(tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_token_batches_that_differ_in_number_resume(tmp_path):
     """SequenceBatches(tokens=...) cuts epochs into different numbers: they are not refused."""
     from tinykd.lm import SequenceBatches
@@ -1144,6 +1148,7 @@ FINER = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("finer", FINER)
 def test_a_run_that_differs_in_a_detail_is_refused(tmp_path, finer):
     make = FINER[finer]
