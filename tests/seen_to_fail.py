@@ -148,7 +148,7 @@ BUGS = [
     ("19 student left in eval mode", "models/call.py",
      "            module.training = mode",
      "            pass",
-     "trainer: the_student_trains_in_train_mode_on_every_step"),
+     "metrics: predict_is_in_eval_mode"),
     ("20 hooks outlive the block", "hooks.py",
      "self._hooks.pop().remove()",
      "self._hooks.pop()",
