@@ -13,19 +13,19 @@ SHARED = "/usr/bin/env"
 
 
 def doors():
-    reading, writing = os.pipe()
+    (ready, locked), (asked, done) = os.pipe(), os.pipe()  # one pipe each way: no own byte is read
     if os.fork() == 0:
         fcntl.flock(os.open(SHARED, os.O_RDONLY), fcntl.LOCK_EX)
-        os.write(writing, b"+")
-        os.read(reading, 1)
+        os.write(locked, b"+")
+        os.read(asked, 1)
         os._exit(0)
-    os.read(reading, 1)
+    os.read(ready, 1)
     file = os.open(SHARED, os.O_RDONLY)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         yield "flock"
-    os.write(writing, b"+")
+    os.write(done, b"+")
     for name, way in [
         ("fadvise", lambda: os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)),
         ("preadv2", lambda: os.preadv(file, [bytearray(9)], 0, os.RWF_NOWAIT)),
