@@ -13,7 +13,6 @@ from .batch import IGNORE, as_batch, refuse_unshifted, to_device, valid
 from .losses import cross_entropy, soft_labels_kl
 from .models import forward, frozen
 from .models.call import device_of
-from .softmax import log_softmax
 
 
 def evaluate(
@@ -70,8 +69,8 @@ def _parts(logits: Any, labels: Tensor, where: Tensor) -> Iterable[tuple[Tensor,
 
 
 def _soft(logits: Tensor, shares: Tensor) -> Tensor:
-    soft_labels_kl(logits, shares)  # refuses what are no shares
-    return -(shares * log_softmax(logits)).sum(-1)
+    """Cross-entropy with shares: the divergence from them, and their own entropy."""
+    return soft_labels_kl(logits, shares) - torch.xlogy(shares, shares).sum(-1)
 
 
 def accuracy(logits: Tensor, labels: Tensor, ignore_index: int = -100) -> float:

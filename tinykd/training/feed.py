@@ -126,10 +126,9 @@ class Feed:
             return 0
         named = as_batch(batch)
         known = {key: named[key] for key in ("labels", "index") if key in named}
-        by_workers = (
-            getattr(self.batches, "num_workers", 0) > 0
-        )  # they have generators of their own
-        return digest(named if by_workers or not known else known, before)
+        # Workers have generators of their own: what they draw again is the same, inputs too.
+        whole = getattr(self.batches, "num_workers", 0) > 0 or not known
+        return digest(named if whole else known, before)
 
     def _same(self, seen: int, known: int, epoch: int) -> None:
         if self.compare and seen != known:

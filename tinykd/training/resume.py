@@ -66,7 +66,7 @@ def refuse_another(before: dict[str, Any], now: dict[str, Any]) -> None:
 def stateful(parts: dict[str, Any], callbacks: list[Any]) -> dict[str, Any]:
     """Of these parts and callbacks those that have a state, by name.
 
-    Raises ValueError for a callback that is none, or whose state could not be read back.
+    Raises ValueError for a callback that cannot be called.
     """
     for n, callback in enumerate(callbacks):
         if not callable(callback):

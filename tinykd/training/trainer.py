@@ -140,7 +140,6 @@ class Trainer(Resumable):
         go on.
         """
         check_validation(validate, epochs, patience, monitor or mode)
-        refuse_uncovered(self.optimizer, self.net)  # what was added since
         self.epochs, self.validate = epochs, validate
         self.step, self.epoch = 0, 0
         self.history: list[dict[str, float]] = []
@@ -197,7 +196,7 @@ class Trainer(Resumable):
             yield
 
     def _run_epoch(self, rng: dict | None) -> None:
-        refuse_uncovered(self.optimizer, self.net)  # a callback may have unfrozen a layer
+        refuse_uncovered(self.optimizer, self.net)  # a callback, or the caller, may have added some
         self._trainable = [p for p in self.net.parameters() if p.requires_grad]
         stream = self.feed.stream(self.epoch, rng)
         self._started = time.perf_counter()
