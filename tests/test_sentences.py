@@ -124,9 +124,17 @@ def test_a_missing_file_says_where_and_what_to_do(tmp_path):
         assert way in words
 
 
-@pytest.mark.parametrize("wrong", [b"", b"no gzip", gzip.compress(b"train\ttweet"), None])
+WRONG = {
+    "empty": lambda: b"",
+    "no_gzip": lambda: b"no gzip",
+    "another_text": lambda: gzip.compress(b"train\ttweet"),
+    "cut_off": lambda: STORED.read_bytes()[:-1000],
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
 def test_a_corrupt_file_is_refused(tmp_path, wrong):
-    packed = STORED.read_bytes()[:-1000] if wrong is None else wrong
+    packed = WRONG[wrong]()
     (tmp_path / NAME).write_bytes(packed)
     with pytest.raises(ValueError, match=rf"(?s)corrupt.*{SHA256}.*make_sentences"):
         load_sentences(folder=tmp_path)
