@@ -1,6 +1,7 @@
 """The DeepSeek-R1-distill recipe on a real 135M LLM: verified chains of thought, plain SFT, no RL.
 
     TINYKD_SCALE=full python benchmarks/chain_of_thought.py
+    TINYKD_SCALE=full python benchmarks/chain_of_thought.py --unverified 0 1 2    the control
 
 1. Teacher: SmolLM2-135M-Instruct, every weight fine-tuned on worked solutions of word problems.
 2. Transfer set: the teacher's own samples on training problems, kept where the answer verifies.
@@ -9,6 +10,12 @@
    weight of SmolLM2 with every other block removed, the transfer set).
 4. pass@1, cons@16 and tokens per answer of all of them and of SmolLM2 as it comes, on held-out
    numbers (templates seen, numbers not) and on held-out templates.
+
+The control (`--unverified`, minutes instead of hours) asks what verification itself is worth, on
+the calculator problems of the lesson's first part: a student of the teacher's verified chains and
+one of all its chains that came to an end, the same problems, samples, starting weights and number
+of tokens read. Both are measured at two temperatures, problem by problem. It writes
+datasets/results/chain_of_thought_unverified.json.
 
 Every result is added to datasets/results/chain_of_thought.json at once; a killed or interrupted
 script goes on where it stopped (checkpoints lie in --work). No choice was made by looking at the
@@ -228,6 +235,89 @@ def student(lab: Lab, method: str, seed: int, lines: list[dict]) -> None:
     lab.measure(model if method == "chains, half" else merge_lora(model), **about)
 
 
+CONTROL = {
+    "tokens": 1_800_000,  # what lesson 14's students read, at their learning rate
+    "rate": 3e-3,
+    "held_out": 200,  # problems
+    "n": 16,
+    "measured at": {
+        "T = 0.6": {"temperature": 0.6, "top_p": 0.95},
+        "T = 1.5": {"temperature": 1.5},
+    },
+}
+TINY_CONTROL = {**CONTROL, "tokens": 5_000, "held_out": 10, "n": 2}
+
+
+def unverified(out: Path, seeds: list[int], full: bool) -> None:
+    """What verification is worth: students of verified and of all chains, paired by seed."""
+    import arithmetic_teacher as calculator
+
+    settings, path = (CONTROL if full else TINY_CONTROL), out / "chain_of_thought_unverified.json"
+
+    def stored() -> list[dict]:
+        return json.loads(path.read_text())["runs"] if path.exists() else []
+
+    problems, held_out = calculator.lesson_problems()
+    problems, held_out = problems[: None if full else 50], held_out[: settings["held_out"]]
+    for seed in seeds:
+        done = {run["chains"] for run in stored() if run["seed"] == seed}
+        if done == {"verified", "unverified"}:
+            continue
+        drawn = sample(
+            load(calculator.TEACHER),
+            calculator.TOKENIZER,
+            problems,
+            2,
+            temperature=calculator.HOT,
+            seed=seed,
+            **calculator.SAMPLING,
+        )
+        for chains, keep in (("verified", drawn.right), ("unverified", drawn.finished)):
+            if chains in done:
+                continue
+            pairs = [
+                (problem.question, text)
+                for problem, texts, kept in zip(problems, drawn.texts, keep, strict=True)
+                for text in dict.fromkeys(t for t, ok in zip(texts, kept, strict=True) if ok)
+            ]
+            torch.manual_seed(seed)
+            model = Transformer(calculator.SHAPES["student"])
+            seconds, read = calculator.train(
+                model,
+                calculator.rows(pairs),
+                HardLabels(),
+                settings["tokens"],
+                settings["rate"],
+                seed,
+            )
+            run = {"chains": chains, "seed": seed, "examples": len(pairs), "tokens": read}
+            run["processor seconds"] = round(seconds, 1)
+            for name, how in settings["measured at"].items():
+                scored = sample(
+                    model,
+                    calculator.TOKENIZER,
+                    held_out,
+                    settings["n"],
+                    **calculator.SAMPLING,
+                    **how,
+                )
+                run[name] = {
+                    "pass@1": round(float(scored.right.mean()), 4),
+                    "finished": round(float(scored.finished.mean()), 4),
+                    "right": scored.right.sum(1).tolist(),
+                }
+            brief = {k: v for k, v in run.items() if k not in settings["measured at"]}
+            scores = {name: run[name]["pass@1"] for name in settings["measured at"]}
+            print(brief, scores, flush=True)
+            results = {  # read anew: other seeds may run side by side
+                "runs": sorted([*stored(), run], key=lambda one: (one["seed"], one["examples"])),
+                "settings": settings,
+                "machine": platform.processor() or platform.machine(),
+            }
+            with atomic(path) as part:
+                part.write_text(json.dumps(results, indent=1) + "\n")
+
+
 def _budget(examples: list, tokens: int, seed: int) -> list:
     """Examples over and over, in a new order each time, until `tokens` are read."""
     dice, chosen, read = torch.Generator().manual_seed(seed), [], 0
@@ -253,15 +343,18 @@ def _size(model: Transformer) -> int:
 
 
 def main() -> None:
-    """Do what is not done yet."""
+    """Do what is not done yet, or the control."""
     full = tinykd.scale() == "full"
     parser = argparse.ArgumentParser(description="Chains of thought into SmolLM2-135M")
     parser.add_argument("--out", type=Path, default=RESULTS if full else Path("build/chains"))
     parser.add_argument("--work", type=Path, default=Path("build/chains"))
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--unverified", type=int, nargs="+", help="the control alone: its seeds")
     args = parser.parse_args()
     for folder in (args.out, args.work):
         folder.mkdir(parents=True, exist_ok=True)
+    if args.unverified:
+        return unverified(args.out, args.unverified, full)
     lab = Lab(args.out, args.work, full)
     teacher_of(lab)
     lines = transfer_set(lab)

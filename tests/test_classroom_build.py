@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,8 @@ import pytest
 from tinykd.classroom.author import build
 from tinykd.classroom.author.kill_matrix import put_section
 from tinykd.classroom.author.lesson import LessonError, long_gaps, read_lesson
-from tinykd.classroom.author.prove import prove
+from tinykd.classroom.author.notebooks import long_lines
+from tinykd.classroom.author.prove import prove, prove_many_seeds
 from tinykd.classroom.author.variants import run_variants
 
 pytestmark = pytest.mark.slow
@@ -42,6 +44,7 @@ def course(built, tmp_path, monkeypatch):
     """A copy to spoil; proving it again takes seconds, so the proof of the original is used."""
     shutil.copytree(built[0], tmp_path / "course")
     monkeypatch.setattr(build, "prove", lambda *a, **k: built[2])
+    monkeypatch.setattr(build, "prove_many_seeds", lambda *a: [])
     return tmp_path / "course"
 
 
@@ -52,8 +55,10 @@ def stale(course):
 
 def test_build_makes_everything(built):
     folder, said, _ = built
-    assert "| softmax.no_max | +             | lost           | +              |\n" in said
-    assert "| energy.sum    | lost            |\n" in said
+    rows = [re.sub(" +", " ", line) for line in said.splitlines()]
+    assert "| softmax.no_max | + | lost | + |" in rows
+    assert "| softmax.by_logarithms | + | + | + |" in rows
+    assert "| energy.sum | lost |" in rows
     student = (folder / "lessons" / "01_fixture.ipynb").read_text()
     assert 'raise NotImplementedError(\\"softmax: write your code here\\")' in student
     for secret in ("BEGIN SOLUTION", "e.sum", "softmax.secret", "no_max", "overflows"):
@@ -69,6 +74,11 @@ def test_build_makes_everything(built):
     assert "passed: softmax.plain" in text
     assert "(using your softmax)" in text
     assert "## 01_fixture" in (folder / "solutions" / "kill_matrix.md").read_text()
+    assert "under 200 more seeds" in said
+    cells = {cell["metadata"].get("name"): cell["metadata"] for cell in solution["cells"]}
+    assert cells["fig-spread"]["jupyter"] == {"source_hidden": True}
+    assert cells["softmax"]["library"] == "scipy.special.softmax"
+    assert "by_logarithms" not in text
 
 
 def test_only_what_changed_is_executed(course, monkeypatch):
@@ -196,19 +206,102 @@ def test_build_refuses_what_another_seed_breaks(tmp_path):
     source = Path(shutil.copy(SOURCE, tmp_path / "solutions"))
     edit(
         source,
-        "softmax(rng.normal(size=(4, 10)), T=4.0)",
-        "softmax(np.arange(40.0).reshape(4, 10))",
+        "check.call(softmax, rng.normal(size=(4, 10)), T=4.0)",
+        "check.call(softmax, np.arange(40.0).reshape(4, 10))",
     )
-    edit(source, "    return (x * x).sum(), 2 * x\n", LUCKY)
     with pytest.raises(LessonError) as error:
         build.build_lesson(source, log=lambda text: None, limits=LIMITS)
     found = str(error.value)
     assert "check softmax.plain: the same value under another seed: anyone can look it up" in found
     assert 'draw its inputs from check.rng("softmax.plain")' in found
     assert "softmax.stable: the same" not in found
-    assert "under seed 2: mutant energy.sum loses [], but declares ['energy.gradient']" in found
-    assert "under seed 1: mutant energy.sum" not in found
+    source = Path(shutil.copy(SOURCE, tmp_path / "solutions"))
+    edit(source, "    return (x * x).sum(), 2 * x\n", LUCKY)
+    with pytest.raises(LessonError) as error:
+        build.build_lesson(source, log=lambda text: None, limits=LIMITS)
+    assert "energy.sum earns energy.gradient under 1 seeds: 2, ..." in str(error.value)
     assert not (tmp_path / "lessons").exists()
+
+
+def proved(tmp_path, *edits, seeds=()):
+    """What the proof says of the fixture after these edits."""
+    source = Path(shutil.copy(SOURCE, tmp_path))
+    for old, new in edits:
+        edit(source, old, new)
+    lesson = read_lesson(source, **LIMITS)
+    if seeds:
+        return "\n".join(prove_many_seeds(lesson, seeds))
+    return "\n".join(prove(lesson, other_seeds=(1, 2)).problems)
+
+
+PLAIN = "check.call(softmax, rng.normal(size=(4, 10)), T=4.0)"
+
+
+def test_a_right_answer_written_differently_must_lose_nothing(tmp_path):
+    wrong = ("z / T\n    return np.exp(x - np", "z / T + 1\n    return np.exp(x - 1.001 * np")
+    assert "alternative softmax.by_logarithms is right, but loses" in proved(tmp_path, wrong)
+
+
+def test_many_seeds_find_what_few_do_not(tmp_path):
+    luck = "(1 if os.environ['TINYKD_SEED'] == '31' else x.size)"
+    edits = [("import numpy as np", "import os\nimport numpy as np")]
+    edits += [("2 * x / x.size\n", f"2 * x / {luck}\n"), ("e / e.sum(axis=0", "e / e.sum(axis=-1")]
+    found = proved(tmp_path, *edits, seeds=range(29, 33))
+    assert "softmax.axis earns softmax.plain under 4 seeds: 29, ..." in found
+    assert "energy.sum" not in found, "it loses its points however the reference is"
+    late = (
+        "x / x.size\n    # END",
+        "x / (x.size + (os.environ['TINYKD_SEED'] == '31'))\n    # END",
+    )
+    before = '# %% role="mutant" of="energy" name="energy.sum"'
+    one = before.replace("mutant", "alternative").replace("sum", "other")
+    other = (
+        before,
+        f"{one}\ndef energy(x):\n    return (x * x).mean(), 2 * x / x.size\n\n\n{before}",
+    )
+    (tmp_path / "again").mkdir()
+    found = proved(tmp_path / "again", edits[0], late, other, seeds=range(29, 33))
+    assert found == "energy.other loses energy.gradient under 1 seeds: 31, ..."
+
+
+def test_a_check_must_not_hold_the_truth_while_an_answer_runs(tmp_path):
+    read = (PLAIN, "(lambda p: check.call(softmax, np.log(p)))(rng.dirichlet(np.ones(5)))")
+    found = proved(tmp_path, read)
+    assert "softmax: when it is called, p already holds what it must return" in found
+    made = "def logits():\n    p = rng.dirichlet(np.ones(5))\n    return np.log(p) + 3\n\n"
+    (tmp_path / "again").mkdir()
+    edits = ('check("softmax.plain", ', made + 'check("softmax.plain", '), (PLAIN, PLAIN)
+    edits = (*edits, (PLAIN, "check.call(softmax, logits())"))
+    assert "already holds" not in proved(tmp_path / "again", *edits)
+
+
+def test_a_reference_that_changes_its_arguments_is_no_reference(tmp_path):
+    found = proved(
+        tmp_path, ("    e = np.exp((z - z.max", "    z *= 1.1\n    e = np.exp((z - z.max")
+    )
+    assert "softmax.plain: of the reference: softmax changes its argument z" in found
+
+
+def test_build_refuses_checks_that_call_an_answer_themselves(tmp_path):
+    (tmp_path / "solutions").mkdir()
+    source = Path(shutil.copy(SOURCE, tmp_path / "solutions"))
+    edit(source, PLAIN, PLAIN.replace("check.call(softmax, ", "softmax("))
+    with pytest.raises(LessonError, match=r"cell 'softmax.plain': it calls softmax\(...\) itself"):
+        build.build_lesson(source, log=lambda text: None, limits=LIMITS)
+
+
+def test_long_printed_lines_are_refused():
+    import nbformat
+
+    cell = nbformat.v4.new_code_cell("x", metadata={"name": "fig"})
+    for width, count in ((88, 0), (89, 1)):
+        cell.outputs = [nbformat.v4.new_output("stream", text="short\n" + "x" * width)]
+        assert len(long_lines(nbformat.v4.new_notebook(cells=[cell]))) == count
+
+
+def test_a_proof_of_another_source_is_no_proof(course):
+    edit(course / "solutions" / "01_fixture.ipynb", '"proved": "', '"proved": "0')
+    assert "were not proved under 200 seeds" in stale(course)
 
 
 def test_proof_under_a_seed_of_ones_own(built, monkeypatch):
@@ -222,7 +315,7 @@ def test_proof_under_a_seed_of_ones_own(built, monkeypatch):
     monkeypatch.setattr("tinykd.classroom.author.prove.run_variants", run_and_keep)
     proof = prove(read_lesson(SOURCE, **LIMITS), seed=2**62, other_seeds=[0])
     assert proof.problems == []
-    assert kept[1] == built[2].values
+    assert kept[1]["reference"] == built[2].values["reference"]
     assert proof.reference["softmax.plain"] != built[2].reference["softmax.plain"]
 
 

@@ -1,11 +1,14 @@
 """What an instant check says about each kind of wrong answer."""
 
 import json
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+import tinykd.classroom.checks
 from tinykd.classroom import CheckFailed, Checks
 from tinykd.classroom.compare import compare, finite, normalise
 
@@ -42,7 +45,7 @@ def words(got, want):
         (np.where(RIGHT[0, 1] == RIGHT, np.inf, RIGHT), "are infinite, the first at [0, 1]"),
         (RIGHT + np.eye(3, 4), "3 of 12 values are wrong; the first, at [0, 0]"),
         (RIGHT > 0, "True/False values where numbers are expected"),
-        (None, "does your function return its result?"),
+        (None, "is there a return, with a value, on every way"),
         ("text", "a text where an array of shape (3, 4) is expected"),
         ({"a": 1}, "a dict with the keys ['a'] where an array"),
         ([[1, 2], [3]], "a list of 2 where an array of shape (3, 4) is expected"),
@@ -182,3 +185,91 @@ def test_lists_of_dicts_compare_item_by_item():
     assert compare(right, right) is None
     assert "item 1" in compare(normalise([{"a": 1.0}, {"b": [2, 4]}]), right)
     assert compare(normalise([1, 2]), right) is not None
+
+
+def in_place(z, T=1):
+    z /= T
+    return z
+
+
+def freezes(student, x):
+    student.eval().requires_grad_(False)
+    return student(x)
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "said"),
+    [
+        (in_place, lambda: (torch.ones(3), 2), "in_place changes its argument z"),
+        (in_place, lambda: (torch.ones(3, dtype=torch.bfloat16), 2), "argument z"),
+        (in_place, lambda: (np.ones(3), 2), "in_place changes its argument z"),
+        (lambda p, a: p.extend(a) or p, lambda: ([1], [2]), "argument p"),
+        (lambda p: p[0].pop(), lambda: ([[1, 2]],), "argument p"),
+        (lambda p: p.pop("a"), lambda: ({"a": 1},), "argument p"),
+        (lambda *rest: rest[1].zero_(), lambda: (1, torch.ones(2)), "argument 2"),
+        (lambda z: z.requires_grad_().sum(), lambda: (torch.ones(2),), "argument z"),
+        (freezes, lambda: (tinykd.MLP(2, 2), torch.ones(1, 2)), "student (requires_grad, training"),
+        (lambda m: m.register_forward_hook(print) and 1, lambda: (tinykd.MLP(2, 2),), "m (hooks)"),
+        (lambda m: m.layers[0].bias.data.add_(1).sum(), lambda: (tinykd.MLP(2, 2),), "m (weights)"),
+    ],
+)
+def test_an_answer_that_changes_its_arguments_loses_the_check(check, function, arguments, said):
+    check.call(function, *arguments())
+    with pytest.raises(CheckFailed) as failed:
+        check("double.plain", RIGHT)
+    assert said in str(failed.value)
+    assert "Work on a copy" in str(failed.value)
+    check("double.plain", RIGHT)  # the next check is judged by itself
+
+
+def test_what_does_not_change_an_argument(check):
+    x, student = torch.ones(3, requires_grad=True), tinykd.MLP(2, 2)
+    assert check.call(lambda z, T=1: z / T, x, T=2).tolist() == [0.5] * 3
+    check.call(lambda z: z.sum().backward(), x)  # fills .grad, as a loss must
+    check.call(freezes, student, torch.ones(1, 2), may_change=[student])
+    check.watched(in_place, may_change=[x])
+    assert check.watched(in_place).__name__ == "in_place"
+    check.call(lambda rows: list(rows), iter([1, 2]))
+    check("double.plain", RIGHT)
+    check.watched(in_place)(np.ones(2), 2)
+    check.rng("double.plain")  # a check that was broken off leaves nothing to the next
+    check("double.plain", RIGHT)
+
+
+def test_a_hint_is_a_question_where_a_mistake_does_not_explain_everything(check, tmp_path):
+    path = tmp_path / "checks" / "07_x.json"
+    content = json.loads(path.read_text())
+    one = content["checks"]["double.plain"]
+    content["checks"]["double.number"] = one | {"value": 7.0}
+    content["mutants"][0]["values"]["double.number"] = 14.0
+    path.write_text(json.dumps(content))
+
+    def said(name, value):
+        with pytest.raises(CheckFailed) as failed:
+            check(name, value)
+        return str(failed.value).splitlines()[-1].strip()
+
+    assert said("double.number", 14) == "Perhaps: You doubled twice."
+    assert said("double.plain", 2 * RIGHT) == "Hint: You doubled twice."
+    assert said("double.number", 14) == "Hint: You doubled twice.", "both together are telling"
+    check("double.plain", RIGHT)
+    assert said("double.number", 14) == "Perhaps: You doubled twice.", "the other check is right"
+
+
+def test_the_words_say_which_version_was_looked_at(check, monkeypatch):
+    typed = ["", "def double(x):\n    return 2 * x", "def double(x):\n    return 2 *"]
+    shell = SimpleNamespace(user_ns={"In": typed}, transform_cell=str)
+    fake = SimpleNamespace(get_ipython=lambda: shell)
+    monkeypatch.setattr(tinykd.classroom.checks, "publish", lambda *a: None)
+    monkeypatch.setitem(sys.modules, "IPython", fake)
+    with pytest.raises(CheckFailed, match="newest cell with double has a syntax error in line 2"):
+        check("double.plain", -RIGHT)
+    typed.append("def double(x):\n    return x")
+    with pytest.raises(CheckFailed) as failed:
+        check("double.plain", -RIGHT)
+    assert "syntax error" not in str(failed.value)
+
+
+def test_a_factor_next_to_one_is_not_called_one_time():
+    assert "1 times" not in words(1.0004 * RIGHT, RIGHT)
+    assert "0.0004 of it too large" in words(1.0004 * RIGHT, RIGHT)

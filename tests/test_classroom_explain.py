@@ -89,3 +89,25 @@ def test_with_gradient_of_what_has_none():
     for wrong in (1.0, np.ones(2), (x, x)):
         with pytest.raises(TypeError, match="one tensor is expected"):
             with_gradient(wrong, x)
+
+
+def named(*checks):
+    """(mistake, hint) of checks given as (passed, numbers, the mistakes that give their value)."""
+    made = []
+    for i, (passed, numbers, mistakes) in enumerate(checks):
+        one = CheckResult(f"loss.{i}", False, 1.0, passed, "" if passed else "wrong", HINT)
+        one.numbers, one.mistakes = numbers, [(name, f"You {name}.") for name in mistakes]
+        made.append(one)
+    explain(made, {})
+    return [(check.mistake, check.hint) for check in made if not check.passed]
+
+
+def test_a_known_mistake_is_a_fact_only_where_it_explains_everything():
+    assert named((False, 10, ["sum", "half"])) == [("sum", "You sum.")]
+    one_number = named((False, 1, ["sum"]))
+    assert one_number == [("sum", "Perhaps: You sum.")], "a number comes about in several ways"
+    assert named((False, 1, ["sum"]), (False, 1, ["sum"]))[0] == ("sum", "You sum.")
+    both = named((False, 10, ["sum", "half"]), (False, 10, ["half"]), (True, 10, []))
+    assert both == [("half", "You half."), ("half", "You half.")]
+    apart = named((False, 10, ["sum"]), (False, 10, ["half"]), (False, 10, []))
+    assert apart == [("", "Perhaps: You sum."), ("", "Perhaps: You half."), ("", HINT)]

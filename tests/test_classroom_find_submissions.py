@@ -69,6 +69,9 @@ def test_names_of_learning_platforms(tmp_path):
         "Ada Lovelace_12345_assignsubmission_file_/01_fake.ipynb": "Ada Lovelace",
         "Grace Hopper_12347_assignsubmission_file/01_fake.ipynb": "Grace Hopper",  # Moodle 4.1
         "Bob_o_Hara_12346_assignsubmission_file_01_fake.ipynb": "Bob_o_Hara",
+        "Eve_12345_assignsubmission_file_12348_assignsubmission_file_/x.ipynb": (
+            "Eve_12345_assignsubmission_file"  # a name that tries to be Ada's number
+        ),
         "noethere_4711_99012_01_fake.ipynb": "noethere",
         "gausscf_LATE_4712_99013_01_fake-1.ipynb": "gausscf",
         "team_7_1_notebook.ipynb": "team_7_1_notebook",  # nobody's numbering but their own

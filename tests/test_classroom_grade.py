@@ -14,6 +14,8 @@ from tinykd.classroom.author import build
 from tinykd.classroom.cli import app
 from tinykd.classroom.grading.grade_notebook import grade_own_notebook
 from tinykd.classroom.grading.graft import graft
+from tinykd.classroom.grading.nbval_plugin import too_large
+from tinykd.classroom.grading.read_code import CodeReader
 from tinykd.classroom.grading.read_submission import NotGradable, read_submission
 from tinykd.classroom.grading.reference import read_reference
 from tinykd.classroom.grading.result import grade_as_text
@@ -261,3 +263,130 @@ def test_the_graft_takes_source_only(student, reference, tmp_path):
     assert [c["metadata"]["role"] for c in made["cells"]].count("show") == 0
     assert remarks == []
     assert cell(read_reference(reference), "softmax.plain") in made["cells"]
+
+
+def test_whose_lesson_it_is_stands_in_the_notebook(course, student, reference, tmp_path):
+    solved = json.loads(reference.read_text())
+    for name in ("softmax", "energy"):
+        answer(student, name, cell(solved, name)["source"])
+    run = CliRunner().invoke
+    for name in ("01_fixture-Copy1.ipynb", "my homework.ipynb"):
+        (course / "lessons" / name).write_text(json.dumps(student))
+        assert run(app, ["check", str(course / "lessons" / name)]).output.endswith(
+            "6 of 6 points\n"
+        )
+    told = run(app, ["check", str(course / "lessons")])
+    assert told.exit_code == 2
+    assert "is a folder: name the notebook in it" in told.output
+    assert "No such file" in run(app, ["check", str(course / "nothing.ipynb")]).output
+    (tmp_path / "elsewhere.ipynb").write_text(json.dumps(student))
+    told = run(app, ["check", str(tmp_path / "elsewhere.ipynb")])
+    assert told.exit_code == 2
+    assert "neither solutions/01_fixture.ipynb nor" in told.output
+
+
+def test_a_course_without_its_solutions_still_checks(course, student, reference, tmp_path):
+    shutil.copytree(course / "lessons", tmp_path / "course" / "lessons")
+    solved = json.loads(reference.read_text())
+    answer(student, "softmax", cell(solved, "softmax")["source"])
+    mine = tmp_path / "course" / "lessons" / "mine.ipynb"
+    mine.write_text(json.dumps(student))
+    told = CliRunner().invoke(app, ["check", str(mine)])
+    assert "softmax  3 of 3 points" in told.output
+    assert told.output.endswith("3 of 5 points\n")
+    assert "the solution is not on this machine: 1 hidden checks were not run" in told.output
+    assert "energy.gradient, -2: not written yet" in told.output
+
+
+# ---------------------------------------------------------------- what an answer is
+
+STUB = 'raise NotImplementedError("f: write your code here")'
+
+
+@pytest.mark.parametrize(
+    ("source", "kind"),
+    [
+        (f"def f(x):\n    {STUB}", "stub"),
+        (f'def f(x):\n    """Words."""\n    {STUB}\n    return x', "stub"),
+        ('def f(x):\n    """Words."""', "stub"),
+        (f"class f:\n    def g(self):\n        {STUB}", "stub"),
+        (f"def f(x):\n    return x\n    {STUB}", "function"),
+        (f"def f(x):\n    # {STUB}\n    return x", "function"),
+        (
+            f"if True:\n    try:\n        def f(x): return x\n    finally: pass\n# {STUB}",
+            "function",
+        ),
+        (f"def f(x):\n    {STUB}\ndef f(x):\n    return x", "function"),
+        ("f = lambda x: x", "function"),
+        ("async def f(x): return x", "function"),
+        ("%time f = 3\n!ls\nx = !ls\nf?\ndef f(x):\n    return x", "function"),
+        ("%%time\ndef f(x):\n    return x", "function"),
+        ("import torch\nf = torch.softmax", "value"),
+        ("%%bash\ndef f(x):\n    return x", None),
+        ("def f(x): return x\ndel f", None),
+        ('"""\ndef f(x): return x\n"""', None),
+        ("def g():\n    def f(x): return x", None),
+        ("def f(x:\n    return x", "function"),  # the text alone, where there is no tree
+        (f"def f(x:\n    {STUB}", "stub"),
+        ("(" * 9999 + "\ndef f(x): return x", "function"),
+    ],
+)
+def test_what_a_cell_defines(source, kind):
+    assert CodeReader().read(source).defined.get("f") == kind
+
+
+def with_whole_sources(notebook):
+    """As `read_submission` gives it."""
+    for one in notebook["cells"]:
+        one["source"] = "".join(one["source"])
+    return notebook
+
+
+@pytest.mark.parametrize(
+    ("answer", "used"),
+    [
+        ("def softmax(z, T=1.0):\n    return torch.softmax(z / T, -1)", "torch.softmax"),
+        ("from torch import softmax as s\ndef softmax(z):\n    return s(z, -1)", "torch.softmax"),
+        (
+            "import torch.nn.functional as G\ndef softmax(z):\n    return G.softmax(z)",
+            "torch.nn.functional.softmax",
+        ),
+        ("def softmax(z, T=1.0):\n    return z.softmax(-1)", ".softmax"),
+        ("softmax = torch.softmax", "torch.softmax"),
+        ("def softmax(z):\n    # not torch.softmax\n    return np.exp(z) / np.exp(z).sum()", None),
+        ("def softmax(z):\n    return z.max() and softmax(z)", None),
+    ],
+)
+def test_a_library_s_function_as_the_answer_is_named(reference, student, answer, used):
+    held = read_reference(reference)
+    methods = ", .softmax" if used and used.startswith(".") else ""
+    listed = f"tinykd.softmax, torch.softmax torch.nn.functional.softmax{methods}"
+    cell(held, "softmax")["metadata"]["library"] = listed
+    cell(student, "softmax")["source"] = answer
+    _, remarks = graft(with_whole_sources(student), held)
+    words = f"softmax: uses {used}, a library's version of what was to be written"
+    assert [one for one in remarks if "library" in one] == ([words] if used else [])
+
+
+def test_what_a_stranger_sends_costs_time_in_proportion(reference, student):
+    held, student = read_reference(reference), with_whole_sources(student)
+    mine = cell(student, "softmax")
+    marked = [mine | {"id": f"m{i}", "source": f"{GOOD}# {i}"} for i in range(12_000)]
+    bare = [mine | {"id": f"b{i}", "metadata": {}} for i in range(12_000)]
+    deep = [mine | {"source": "a" + ".a" * 20_000 + "-" * 20_000}]
+    for cells in (marked + bare, bare + deep, deep * 1000 + student["cells"]):
+        start = time.process_time()
+        graft(student | {"cells": cells}, held)
+        assert time.process_time() - start < 5
+
+
+def test_a_recorded_value_is_measured_before_it_is_compared():
+    deep: list = [1.0] * 100_000
+    for _ in range(900):
+        deep = [deep]
+    start = time.process_time()
+    assert too_large(deep, [1.0, 2.0])
+    assert too_large([1.0] * 60_000, [1.0, 2.0])
+    assert not too_large([1.0] * 60_000, {"value": [1.0] * 40_000})
+    assert not too_large([[[[0.5]]]], 0.5)
+    assert time.process_time() - start < 1

@@ -455,6 +455,9 @@ def test_no_name_passes_for_another():
     names = ["bob", "bob\u200b", "bob\u200d", "b\x00ob", "\u202ebob", "bob\ufeff", "bob\x1b[0m"]
     assert [safe_name(name) for name in names].count("bob") == 1
     assert safe_name("bob\u200b") == "bob\ufffd"
+    for filler in "\u3164\u115f\u2800\u034f\ufe0f\u200d\U000e0101":  # letters and marks, to Unicode
+        assert safe_name(f"bo{filler}b") == "bo\ufffdb"
+    assert safe_name("\u674e\u96f7\u200d") == "\u674e\u96f7\ufffd", "it joins nothing"
     assert safe_name("") == "\ufffd"
 
 

@@ -15,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import termios
 import textwrap
 import threading
@@ -161,7 +162,7 @@ def test_a_class(course, lesson):
     assert "not looked at: notes.txt" in done.output
     assert "\nbob       1 of 4  softmax -1, entropy -2\n" in done.output
     assert "\ndan       - of 4  could not be graded: dan.ipynb is not a notebook: {" in done.output
-    assert "mean 1.7, median 1 of 4 points" in done.output
+    assert "mean 1.67, median 1 of 4 points" in done.output
     assert "3 of 6 could not be graded" in done.output
     assert "[6/6] " in done.output
     assert re.search(r'students/bob/report.html"', Path("report/index.html").read_text())
@@ -384,6 +385,21 @@ def test_without_a_sandbox_nothing_runs(course, lesson, monkeypatch):
     assert run("--unsafe").exit_code == 1
 
 
+@pytest.mark.parametrize("place", ["subs", "subs/..", "report", "solutions", "temporary"])
+def test_nothing_lies_in_a_folder_that_submissions_can_read(course, lesson, monkeypatch, place):
+    monkeypatch.setattr(tempfile, "tempdir", str(course / "temporary" / "own"))
+    (course / "temporary" / "own").mkdir(parents=True)
+    (course / "report").mkdir()
+    monkeypatch.setenv("TINYKD_DATA", str((course / place).resolve()))
+    done = run()
+    assert done.exit_code == 2
+    assert "no sandbox: " in done.output
+    assert "would be in it, and" in done.output
+    assert not lesson.graded
+    monkeypatch.setenv("TINYKD_DATA", str(course / "elsewhere"))
+    assert run().exit_code == 1
+
+
 # ---------------------------------------------------------------- stopped
 
 
@@ -572,7 +588,7 @@ def test_the_table_of_lessons():
 
 def test_the_snippet_for_moodle(course, lesson):
     names = ["Ada A_10_assignsubmission_file_/x.ipynb", "Bob_B_11_assignsubmission_file/x.ipynb"]
-    names += ["Cy C_12_assignsubmission_file_x.ipynb"]
+    names += ["Cy_10_assignsubmission_file_12_assignsubmission_file_/x.ipynb"]  # not Ada's number
     write(course / "moodle", {name: str(i) for i, name in enumerate(names)})
     write(course / "moodle", {"Dan D_13_assignsubmission_file_/x.ipynb": "{"})
     run(subs="moodle")
@@ -588,8 +604,13 @@ def test_the_snippet_for_moodle(course, lesson):
         for name in feedback.namelist():  # as Moodle reads it, before and after 4.1
             _, number, kind, plugin, rest = name.split("/")[0].split("_")
             assert (kind, plugin, rest) == ("assignsubmission", "file", "")
-            who = {"10": "Ada A", "11": "Bob_B", "12": "Cy C", "13": "Dan D"}[number]
-            assert f"<bdi>{who}</bdi>" in feedback.read(name).decode()
+            who = {
+                "10": "Ada A",
+                "11": "Bob_B",
+                "12": "Cy_10_assignsubmission_file",
+                "13": "Dan D",
+            }
+            assert f"<bdi>{who[number]}</bdi>" in feedback.read(name).decode()
 
 
 def test_the_snippet_for_canvas(course, lesson):

@@ -97,6 +97,13 @@ def test_torch_is_pinned_for_every_build_of_it():
     assert not [name for name in pins() if re.match(r"nvidia|cuda|triton", name)]
 
 
+def test_pins_run_on_the_first_release_of_every_python():
+    """Debian 12 has Python 3.11.2: one pin that wants 3.11.5 makes pip search for hours."""
+    for name in pins():
+        wants = SpecifierSet(importlib.metadata.metadata(name)["Requires-Python"] or "")
+        assert all(wants.contains(f"3.{minor}.0") for minor in (11, 12, 13)), (name, str(wants))
+
+
 def test_this_environment_has_the_pinned_versions():
     """Otherwise the tests say nothing about the versions that users get."""
     for name, version in pins().items():

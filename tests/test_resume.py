@@ -144,10 +144,11 @@ def test_callbacks_with_a_state_are_kept(tmp_path):
 
 @pytest.mark.parametrize("where", ["somewhere", "nowhere"])
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, child_env, where):
+    (tmp_path / "temporary").mkdir()
     process = subprocess.Popen(
         [sys.executable, str(SCRIPTS / "long_run.py"), str(tmp_path), where],
         cwd=tmp_path,
-        env=child_env,
+        env=child_env | {"TMPDIR": str(tmp_path / "temporary")},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -157,7 +158,10 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, child_env, where):
             break
     process.send_signal(signal.SIGINT)
     err = process.communicate(timeout=60)[1]
-    name = str(tmp_path / "run.ckpt") if where == "somewhere" else "interrupted.ckpt"
+    left = [path.name for path in tmp_path.iterdir()]
+    assert sorted(left) == (["run.ckpt", "temporary"] if where == "somewhere" else ["temporary"])
+    found = [tmp_path / "run.ckpt", *(tmp_path / "temporary").glob("interrupted-*.ckpt")]
+    name = str(found[0] if where == "somewhere" else found[1])
     said = err.splitlines()[-1]
     assert "Interrupted" in said
     step = int(said.split("stopped after step ")[1].split(";")[0])

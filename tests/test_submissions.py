@@ -9,11 +9,15 @@ The checks of the lesson are worth 1, 2, 4, 8, 16 and 32 points, so a score tell
 
 import copy
 import csv
+import gzip
 import json
 import os
 import random
 import re
 import shutil
+import signal
+import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -222,6 +226,68 @@ def below_its_stub(book):
     )
 
 
+STUB = 'def centre(x):\n    raise NotImplementedError("centre: write your code here")'
+
+
+def stub_below(book):
+    """An untouched copy of the lesson's cell came in below the answer."""
+    book["cells"].append(copy.deepcopy(cell(book, "centre")) | {"source": STUB, "id": "copy"})
+
+
+def stub_line_left(book):
+    """The stub's line still stands below the answer, and a note in a comment says it too."""
+    line = '\n    raise NotImplementedError("centre: write your code here")'
+    cell(book, "centre")["source"] = [
+        *cell(book, "centre")["source"],
+        line,
+        line.replace("r", "# r"),
+    ]
+    demo(book)
+
+
+def stub_line_commented_out(book):
+    source = "".join(cell(book, "centre")["source"]).replace(
+        "    # BEGIN SOLUTION", '    # raise NotImplementedError("centre: write your code here")'
+    )
+    cell(book, "centre")["source"] = source
+    demo(book)
+
+
+def demo(book):
+    """Another function of that name in a cell of one's own, the last one."""
+    book["cells"].append(code("def centre(x):\n    return x  # what if not?\n\nprint(centre(1))"))
+
+
+def without_marks_and_with_a_demo(book):
+    without_ids_and_metadata(book)
+    demo(book)
+
+
+def lambda_without_marks(book):
+    cell(book, "centre")["source"] = "centre = lambda x: x - x.mean(axis=-1, keepdims=True)"
+    without_ids_and_metadata(book)
+
+
+def inside_if_without_marks(book):
+    lines = "".join(cell(book, "centre")["source"]).replace("\n", "\n    ")
+    cell(book, "centre")["source"] = f"%matplotlib inline\nif True:\n    {lines}"
+    without_ids_and_metadata(book)
+
+
+def merge_marks(book):
+    source = "".join(cell(book, "centre")["source"])
+    cell(book, "centre")["source"] = f"<<<<<<< HEAD\n{source}\n=======\n{STUB}\n>>>>>>> theirs"
+
+
+def twelve_thousand_twice(book):
+    """2.5 MB: as many cells with the answer's mark as without."""
+    right = cell(book, "centre")
+    wrong = {"cell_type": "code", "source": "def centre(x):\n    return 0", "metadata": {}}
+    marked = wrong | {"metadata": right["metadata"]}
+    book["cells"][:0] = [dict(marked, id=f"m{i}") for i in range(12_000)]
+    book["cells"] += [dict(wrong, id=f"w{i}") for i in range(12_000)]
+
+
 def takes_a_name(book):
     cell(book, "centre")["source"] += ["\n\ncheck = centre(np.ones((2, 2)))"]
 
@@ -316,7 +382,12 @@ BOOKS = [
     ("answer-twice-last-wrong", SECOND, ["2 answer cells"], twice_and_the_last_is_wrong),
     ("id-changed", ALL, [], changed("centre", id="4f1c")),
     ("ids-all-the-same", ALL, [], changed("spread.warm", "setup", id="spread")),
-    ("answer-as-markdown", SECOND, ["is missing"], changed("centre", cell_type="markdown")),
+    (
+        "answer-as-markdown",
+        SECOND,
+        ["centre: its cell is no longer a code cell"],
+        changed("centre", cell_type="markdown"),
+    ),
     (
         "answer-empty",
         SECOND,
@@ -329,8 +400,16 @@ BOOKS = [
     ("ids-and-metadata-lost", ALL, [], without_ids_and_metadata),
     ("answer-split", ALL, ["centre: 2 answer cells, graded as one"], split),
     ("answer-rewritten", ALL, [], rewritten),
-    ("answer-takes-a-name", NOTHING, ["your cell changes check, which later"], takes_a_name),
-    ("answer-below-its-stub", ALL, [], below_its_stub),
+    ("answer-takes-a-name", SECOND, ["your cell changes check, which others use"], takes_a_name),
+    ("answer-below-its-stub", ALL, ["graded was a cell without"], below_its_stub),
+    ("answer-above-its-stub", ALL, ["the last one that is written was graded"], stub_below),
+    ("answer-above-the-stub-s-line", ALL, [], stub_line_left),
+    ("answer-with-the-stub-s-line-commented-out", ALL, [], stub_line_commented_out),
+    ("marks-lost-and-a-demo", ALL, ["graded was a cell without"], without_marks_and_with_a_demo),
+    ("marks-lost-and-lambda", ALL, [], lambda_without_marks),
+    ("marks-lost-and-inside-if", ALL, [], inside_if_without_marks),
+    ("merge-marks", SECOND, ["a merge in git left its marks", "SyntaxError"], merge_marks),
+    ("cells-12000-twice", ALL, ["the last one was graded"], twelve_thousand_twice),
     ("metadata-odd", ALL, [], odd_metadata),
     ("cell-of-10000-lines", ALL, [], long_cell),
     ("cells-20000", ALL, [], many_cells),
@@ -342,6 +421,7 @@ BOOKS = [
     ("another-lesson", None, ["no answer cell of 01_grading in it"], script_in_names),
     ("kernel-unknown", ALL, [], lambda b: b["metadata"].update(kernelspec={"name": "julia-9"})),
     ("format-3", None, ["notebook format 3"], lambda book: book.update(nbformat=3, worksheets=[])),
+    ("format-4-as-text", None, ["it has to be the number 4"], lambda b: b.update(nbformat="4")),
     ("format-5", None, ["notebook format 5"], lambda book: book.update(nbformat=5)),
     ("format-4.99", ALL, [], lambda book: book.update(nbformat_minor=99)),
     ("cells-no-list", None, ["no list of cells"], lambda book: book.update(cells={"0": 1})),
@@ -394,6 +474,14 @@ FILES = [
     ("file-cut", None, ["is not a notebook"], written(lambda text: text[:-200].encode())),
     ("file-of-lists", None, ["is not a notebook"], written(lambda text: b"[" * 10**6)),
     ("file-number", None, ["is not a notebook"], written(lambda text: b"9" * 10**5)),
+    ("file-gzip", None, ["is compressed (gzip)"],
+     written(lambda text: gzip.compress(text.encode()))),
+    ("file-of-empty-lists", None, ["JSON values"],
+     written(lambda text: text[:-1].encode() + b', "x": [' + b"[]," * 6_000_000 + b"0]}")),
+    ("file-with-long-texts", ALL, [],
+     written(lambda text: text[:-1].encode() + b', "x": "' + b'[{,\\"' * 3_000_000 + b'"}')),
+    ("file-of-quotes", None, ["is not a notebook"],
+     written(lambda text: b'"' + b'\\"' * 9_000_000)),
     ("file-image", None, ["is not a notebook"], written(lambda text: b"\x89PNG\r\n\x1a\n" * 99)),
     ("file-utf-16", None, ["is not a notebook"], written(lambda text: text.encode("utf-16"))),
     ("file-latin-1", None, ["is not a notebook"],
@@ -616,6 +704,30 @@ def test_nothing_is_left_behind(graded, own_temporary):
     assert list(own_temporary.iterdir()) == []
     for process in Path("/proc").glob("[0-9]*"):
         assert process.stat().st_uid not in bubblewrap.UIDS, (process / "status").read_text()
+
+
+KILLED = """
+import os, signal
+from pathlib import Path
+from tinykd.classroom.sandbox.kernels import ForkServers
+
+with ForkServers(sandboxed=False) as servers:
+    Path(servers.folder, "hidden").write_text("a value")
+    print(servers.folder, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_killed_grader_leaves_no_hidden_value_behind(child_env):
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED], env=child_env, stdout=subprocess.PIPE, text=True
+    )
+    assert done.returncode == -signal.SIGKILL
+    folder, deadline = Path(done.stdout.strip()), time.monotonic() + 20
+    assert folder.name.startswith("tinykd-")
+    while folder.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not folder.exists()
 
 
 # --- A thousand randomly damaged notebooks ---

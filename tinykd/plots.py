@@ -94,3 +94,29 @@ def _axes(size: tuple[float, float]) -> Any:
     axes = plt.subplots(figsize=size, layout="constrained")[1]
     axes.spines[["top", "right"]].set_visible(False)
     return axes
+
+
+def show(alt: str) -> None:
+    """Show the open figures as plt.show() does, each with the words `alt` for screen readers.
+
+    One sentence that says what is to be seen. Outside a notebook this is plt.show().
+    """
+    import base64
+    import html
+    import io
+    import sys
+
+    import matplotlib.pyplot as plt
+
+    ipython = sys.modules.get("IPython")
+    if ipython is None or not hasattr(ipython.get_ipython(), "kernel"):
+        return plt.show()
+    from IPython.display import publish_display_data
+
+    for number in plt.get_fignums():
+        image = io.BytesIO()
+        plt.figure(number).savefig(image, format="png", bbox_inches="tight")
+        png = base64.b64encode(image.getvalue()).decode()
+        page = f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{png}">'
+        publish_display_data({"text/plain": alt, "text/html": page})
+    plt.close("all")

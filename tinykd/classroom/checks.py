@@ -1,5 +1,6 @@
 """Instant checks: the object `check` of every lesson."""
 
+import functools
 import hashlib
 import json
 import os
@@ -12,8 +13,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..progress import wrapped
-from .compare import compare, normalise
-from .notebook_format import value_metadata
+from .arguments import Watch, giveaways, readable
+from .compare import CHANGED, compare, normalise
+from .in_jupyter import publish, show_failure, unreadable_cell
+from .mistakes import hint_for
 
 EXPECTED_FOLDERS = ("checks", "lessons/checks", "../lessons/checks")
 RNG_CALL = re.compile(r"check\.rng\(\"([\w.]+)\"\)")
@@ -24,7 +27,10 @@ class CheckFailed(AssertionError):
     """A check's verdict. IPython shows its words alone, without a traceback."""
 
     def _render_traceback_(self) -> list[str]:
-        return wrapped(str(self))
+        shown = show_failure(self)
+        return wrapped(
+            str(self).partition("\n")[0].partition(" What is")[0] if shown else str(self)
+        )
 
 
 class Checks:
@@ -39,6 +45,9 @@ class Checks:
         self.lesson = lesson
         self.recorded: list[tuple[str, Any]] = []
         self._passed: dict[str, Any] = {}  # check -> the function that passed it
+        self._given: dict[str, tuple[Any, Any]] = {}  # check -> the function, the value it gave
+        self._changed: list[str] = []  # what answers have changed since the last check
+        self.given_away: dict[str, set[str]] | None = None  # for the proof: see `call`
         self._grading = os.environ.get("TINYKD_GRADING") == "1"
         # The expected values that ship with a lesson belong to seed 0, so only grading has another.
         self._seed = os.environ.get("TINYKD_SEED", "0") if self._grading else "0"
@@ -51,30 +60,70 @@ class Checks:
         Raises CheckFailed, in words, where it differs; KeyError for an unknown check.
         """
         self._passed.pop(name, None)
+        changed, self._changed = self._changed, []
         try:
-            value = normalise(value)
+            value = {CHANGED: "; ".join(changed)} if changed else normalise(value)
         except (TypeError, ValueError) as error:
             raise CheckFailed(f"{name}: not yet.\n  {error}.") from None
         self.recorded.append((name, value))
         if self._grading:
-            return _publish(f"recorded: {name}", name, value)
+            return publish(f"recorded: {name}", name, value)
         expected = self._expected()
         if name in expected["hidden"]:
-            return _publish(f"recorded: {name}", name, value)
+            return publish(f"recorded: {name}", name, value)
         if name not in expected["checks"]:
             names = ", ".join(expected["checks"])
             raise KeyError(f"lesson {self.lesson} has no check {name!r}; it has {names}")
-        entry = expected["checks"][name]
+        entry, exercise = expected["checks"][name], name.partition(".")[0]
+        answer = sys._getframe(1).f_globals.get(exercise)
+        self._given[name] = answer, value
+        old = unreadable_cell(exercise)
         if reason := compare(value, entry["value"], entry["rtol"], entry["atol"]):
-            known = known_mistake(name, value, expected["mutants"], entry)
-            hint = known[1] if known else entry["hint"]
+            given = {
+                check: its_value
+                for check, (function, its_value) in self._given.items()
+                if function is answer and check in expected["checks"]
+            }
+            hint = hint_for(name, given, expected)
             end = "" if reason.endswith("?") else "."
-            raise CheckFailed(f"{name}: not yet. What is wrong: {reason}{end}\n  Hint: {hint}")
-        self._passed[name] = sys._getframe(1).f_globals.get(name.partition(".")[0])
-        _publish(f"passed: {name}", name, value)
+            words = f"{name}: not yet. What is wrong: {reason}{end}\n  {hint}"
+            raise CheckFailed(f"{words}\n  {old}" if old else words)
+        self._passed[name] = answer
+        publish(f"passed: {name}{f' ({old})' if old else ''}", name, value)
+
+    def call(
+        self, answer: Callable[..., Any], *args: Any, may_change: Any = (), **kwargs: Any
+    ) -> Any:
+        """answer(*args, **kwargs), and a look whether it changed its arguments.
+
+        One that did loses the check that comes next. `may_change` lists the arguments that are
+        there to be changed, such as a student to be trained.
+        """
+        if self.given_away is None:
+            watch = Watch(answer, args, kwargs, may_change)
+            result = answer(*args, **kwargs)
+        else:  # the proof asks whether an answer could have read its result instead
+            seen = readable(sys._getframe(1))
+            watch = Watch(answer, args, kwargs, may_change)
+            result = answer(*args, **kwargs)
+            self.given_away.setdefault(answer.__name__, set()).update(giveaways(seen, result))
+        self._changed += [
+            f"{answer.__name__} changes its argument {one}" for one in watch.changed()
+        ]
+        return result
+
+    def watched(self, answer: F, may_change: Any = ()) -> F:
+        """`answer` as a function whose calls are all looked at by `call`."""
+
+        @functools.wraps(answer)
+        def looked_at(*args: Any, **kwargs: Any) -> Any:
+            return self.call(answer, *args, may_change=may_change, **kwargs)
+
+        return looked_at  # type: ignore[return-value]
 
     def rng(self, name: str) -> np.random.Generator:
         """A generator whose numbers depend only on `name` (and, when grading, on TINYKD_SEED)."""
+        self._changed.clear()
         return np.random.default_rng(
             self._seeds[name] if self._seeds else generator_seed(name, self._seed)
         )
@@ -93,7 +142,7 @@ class Checks:
             print(f"(using your {name})")
             return yours
         some = ", ".join(missing[:2]) + (f" and {len(missing) - 2} more" if missing[2:] else "")
-        print(f"(using the library's {name}; yours has not passed {some} yet)")
+        print("\n".join(wrapped(f"(using the library's {name}; yours has not passed {some} yet)")))
         return library
 
     def _expected(self) -> dict[str, Any]:
@@ -144,25 +193,3 @@ def generator_seed(name: str, seed: str | int) -> int:
 def generator_seeds(source: str, seed: int) -> dict[str, int]:
     """The seed of every generator that `source` asks for, by name."""
     return {name: generator_seed(name, seed) for name in RNG_CALL.findall(source)}
-
-
-def known_mistake(
-    name: str, value: Any, mutants: list[dict[str, Any]], entry: dict[str, Any]
-) -> tuple[str, str] | None:
-    """Name and hint of the first known mistake that gives exactly `value` for the check `name`."""
-    for mutant in mutants:
-        known = mutant["values"].get(name, False)
-        if known is not False and not compare(value, known, entry["rtol"], entry["atol"]):
-            return mutant["name"], mutant["hint"]
-    return None
-
-
-def _publish(text: str, name: str, value: Any) -> None:
-    # The value goes into metadata, which plain nbval ignores: last-digit noise never fails it.
-    ipython = sys.modules.get("IPython")
-    if ipython is None or ipython.get_ipython() is None:
-        print(text)
-        return
-    from IPython.display import publish_display_data
-
-    publish_display_data({"text/plain": text}, value_metadata(name, value))

@@ -56,7 +56,7 @@ def build(
 def check(
     notebook: Annotated[Path, typer.Argument(help="Your notebook, such as lessons/01_x.ipynb")],
     reference: Annotated[
-        Path | None, typer.Option(help="The executed solution; left out: ../solutions/<same name>")
+        Path | None, typer.Option(help="The executed solution; left out, that of its lesson")
     ] = None,
     cell_seconds: Annotated[float, typer.Option(help="Time limit of one cell")] = 30,
     seconds: Annotated[float, typer.Option(help="Time limit of everything")] = 300,
@@ -67,11 +67,6 @@ def check(
     from .grading.read_submission import NotGradable
     from .grading.result import grade_as_text
 
-    if reference is None:
-        reference = notebook.absolute().parent.parent / "solutions" / notebook.name
-        if not reference.exists():
-            typer.echo(f"cannot grade: no solution at {reference}; give --reference", err=True)
-            raise typer.Exit(2)
     try:
         result = grade_own_notebook(notebook, reference, cell_seconds, seconds)
     except NotGradable as error:

@@ -13,6 +13,7 @@ from .diagnose import diagnose
 
 RTOL, ATOL = 1e-4, 1e-6
 MAX_VALUES = 20_000
+CHANGED = "changed arguments"  # the only key of the value of a check whose answer changed some
 # JSON has no spelling for these three; a reference is always finite, so no real value collides.
 NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
@@ -71,15 +72,20 @@ def compare(got: Any, want: Any, rtol: float = RTOL, atol: float = ATOL) -> str 
     Numbers agree when |got - want| <= atol + rtol |want|; whole and fractional numbers mix, True
     and 1 do not. The words never quote an expected value.
     """
+    if isinstance(got, dict) and set(got) == {CHANGED} and got != want:
+        words = f"{str(got[CHANGED])[:120]}: whoever uses it next finds something else in it"
+        return f"{words}. Work on a copy, and leave what you are given as it was"
     if got is None and want is not None:
-        return "it is None: does your function return its result?"
+        return "it is None: is there a return, with a value, on every way through your function?"
     if isinstance(want, dict):
         return _compare_dicts(got, want, rtol, atol)
     wanted, found = _array(want), _array(got)
     if wanted is not None:
         if found is None:
             empty = isinstance(got, list) and None in got
-            why = "some of its items are None: does your function return its result?"
+            why = (
+                "some of its items are None: is there a return on every way through your function?"
+            )
             return why if empty else f"{_describe(got)} where {_describe(want)} is expected"
         return _compare_arrays(found, wanted, rtol, atol)
     if isinstance(want, list):

@@ -69,5 +69,7 @@ def _factor_words(k: float) -> str:
             return f"off by a factor of {words}"
     sign = "of the wrong sign and " if k < 0 else ""
     k = abs(k)
+    if abs(k - 1) < 0.01:
+        return f"{sign}{abs(k - 1):.2g} of it too {'large' if k > 1 else 'small'}"
     times = f"{k:.4g} times too large" if k > 1 else f"{1 / k:.4g} times too small"
     return sign + times

@@ -10,6 +10,9 @@ ANSI = re.compile(
     r"|\x1b[@-Z\\-_]"
 )
 JOINERS = "\u200c\u200d"
+# Letters and marks that show nothing, or only a space
+FILLERS = "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0"
+VARIANTS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 
 
 def safe_text(text: str, max_length: int = MAX_TEXT) -> str:
@@ -36,12 +39,23 @@ def _replace_unsafe(text: str, replacement: str) -> str:
     safe: list[str] = []
     for char in text:
         code = ord(char)
-        # Persian and emoji need joiners; after a Latin letter they are only there to hide.
-        joins = char in JOINERS and safe and safe[-1] > "\x7f"
-        unsafe = unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp") and not joins
+        unsafe = unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp") or char in FILLERS
+        if char in JOINERS or VARIANTS.match(char):
+            unsafe = not safe or not _changes(char, safe[-1])
         unsafe = unsafe or code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF
         if not unsafe:
             safe.append(char)
         elif replacement:
             safe.append(replacement)
+    if safe and safe[-1] in JOINERS:  # nothing to join
+        safe[-1] = replacement
     return "".join(safe)
+
+
+def _changes(char: str, before: str) -> bool:
+    """Can a joiner or a choice of variant be seen after `before`? Else it is there to hide."""
+    if char in JOINERS:  # Persian, the scripts of India and emoji need them
+        return before >= "\u0600" and before not in JOINERS
+    if char <= "\ufe0f":  # as emoji or as text
+        return unicodedata.category(before).startswith("S")
+    return before >= "\u3400"  # variants of Chinese characters, in names too

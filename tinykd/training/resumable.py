@@ -1,5 +1,7 @@
 """What a Trainer keeps of a run, writes to its checkpoint, and goes on from."""
 
+import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -93,11 +95,12 @@ class Resumable:
         if self.world > 1 and self.device.type == "cuda" and self.step % READ_EVERY:
             return  # asking the others makes the GPUs wait
         if resuming.any_rank(self._interrupt.asked, self.device):
-            self.checkpoint = self.checkpoint or unused("interrupted.ckpt")
+            self.checkpoint = self.checkpoint or _unasked()
             self._save()
             raise Interrupted(
                 f"stopped after step {self.step}; saved in {self.checkpoint}. Go on with "
-                f'Trainer(..., checkpoint="{self.checkpoint}").fit(..., resume=True)'
+                f'Trainer(..., checkpoint="{self.checkpoint}").fit(..., resume=True), or run it '
+                "again to start anew"
             )
 
     def _save(self) -> None:
@@ -108,10 +111,10 @@ class Resumable:
         self._saved = self.checkpoint
 
 
-def unused(name: str) -> Path:
-    """This file name, or the next one that is free: name-2.ckpt."""
-    path, n = Path(name), 1
-    while path.exists():
-        n += 1
-        path = Path(name).with_stem(f"{Path(name).stem}-{n}")
-    return path
+def _unasked() -> Path:
+    """A new file for what nobody asked to save: never in the folder that one happens to work in."""
+    if rank_and_ranks()[0]:
+        return Path("the file that process 0 names")
+    handle, name = tempfile.mkstemp(prefix="interrupted-", suffix=".ckpt")
+    os.close(handle)
+    return Path(name)

@@ -1,6 +1,7 @@
-# The answer is right for the first check, then spoils what the lesson imported.
+# The answer is right for the first check, then spoils what the lesson imported; the next exercise
+# has it back.
 #
-# earns: 1
+# earns: 57
 # says: np
 
 # %% role="answer" name="centre"

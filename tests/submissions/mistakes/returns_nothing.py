@@ -1,7 +1,7 @@
 # The result is printed and not returned.
 #
 # earns: 56
-# says: does your function return its result?
+# says: is there a return, with a value
 
 # %% role="answer" name="centre"
 def centre(x):

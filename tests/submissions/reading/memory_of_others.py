@@ -9,8 +9,8 @@ import os
 
 
 def others():
-    for pid in [name for name in os.listdir("/proc") if name.isdigit()]:
-        if int(pid) == os.getpid():
+    for pid in range(1, 100):  # those of a sandbox, whether or not /proc shows them
+        if pid == os.getpid():
             continue
         for name in ("mem", "maps", "environ", "auxv", "root", "cwd", "exe", "fd"):
             try:
@@ -20,7 +20,7 @@ def others():
                 )
             except OSError:
                 pass
-        if ctypes.CDLL(None).ptrace(16, int(pid), 0, 0) == 0:
+        if ctypes.CDLL(None).ptrace(16, pid, 0, 0) == 0:
             yield f"attached to {pid}"
 
 

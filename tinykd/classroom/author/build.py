@@ -6,20 +6,25 @@ solutions/NN_name.py ---> solutions/kill_matrix.md       proved first
                      ---> solutions/NN_name.ipynb        the solution, executed
 """
 
+import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..compare import compare, leaves
 from .expected_values import checks_file, mistakes_metadata
 from .kill_matrix import kill_matrix, put_section
-from .lesson import Lesson, LessonError, long_gaps, read_lesson
-from .notebooks import dump, execute, make_notebook, reuse_outputs, write_text
-from .prove import Proof, prove
+from .lesson import Lesson, LessonError, direct_calls, long_gaps, read_lesson
+from .notebooks import dump, execute, long_lines, make_notebook, reuse_outputs, write_text
+from .prove import Proof, prove, prove_many_seeds
 
-# The proof holds under these too, so most likely under an instructor's.
-OTHER_SEEDS = (1, 2, 3)
+OTHER_SEEDS = (1, 2, 3)  # of the whole proof
+MANY_SEEDS = range(
+    200
+)  # of its answers and checks, where a source is new: so any class's seed works
+SAMPLE_SEEDS = range(1000, 1003)  # where it is not
+SHOWN = ("", "show")  # the roles of cells that no check depends on
 MAX_VALUES = 2_000  # numbers in one check's value: the expected values ship with the lesson
 Log = Callable[[str], None]
 
@@ -32,6 +37,9 @@ def build_lesson(
     `limits` goes to `read_lesson`. Raises LessonError, in words, before anything is written.
     """
     lesson, proof = _proved(source, log, limits)
+    proved, target = proof_digest(lesson), source.with_suffix(".ipynb")
+    if _metadata(target).get("proved") != proved:
+        _prove_many(lesson, MANY_SEEDS, log)
     lessons = source.parents[1] / "lessons"
     expected = json.dumps(checks_file(proof), ensure_ascii=False)
     write_text(lessons / "checks" / f"{lesson.name}.json", expected + "\n")
@@ -40,9 +48,10 @@ def build_lesson(
     old = matrices.read_text("utf-8") if matrices.exists() else ""
     write_text(matrices, put_section(old, kill_matrix(proof)))
     solution = _solution(lesson, proof)
-    target = source.with_suffix(".ipynb")
     if force or reuse_outputs(target, solution, proof.reference):
         execute(solution, target.parent, lesson.name)
+        if problems := long_lines(solution):
+            raise LessonError("\n".join(problems))
         metadata = solution.metadata["tinykd"]
         seconds = sum(metadata["seconds"].values())
         log(f"{lesson.name}: executed in {seconds:.1f} s at {metadata['scale']} scale")
@@ -66,6 +75,10 @@ def check_lesson(source: Path, log: Log = print, limits: dict[str, Any] | None =
     if not path.exists() or kill_matrix(proof).strip() not in path.read_text("utf-8"):
         problems.append(f"{path}: not what the proof of {lesson.name} gives")
     solution, path = _solution(lesson, proof), source.with_suffix(".ipynb")
+    if _metadata(path).get("proved") != proof_digest(lesson):
+        problems.append(f"{path}: its checks were not proved under {len(MANY_SEEDS)} seeds")
+    else:
+        _prove_many(lesson, SAMPLE_SEEDS, log)
     if reason := reuse_outputs(path, solution, proof.reference):
         problems.append(f"{path}: {reason}")
     elif path.read_text("utf-8") != dump(solution):
@@ -82,15 +95,38 @@ def _proved(source: Path, log: Log, limits: dict[str, Any] | None) -> tuple[Less
     for name, value in proof.reference.items():
         if (count := sum(1 for _ in leaves(value))) > MAX_VALUES:
             proof.problems.append(f"{name}: {count} values; check at most {MAX_VALUES}")
+    proof.problems += direct_calls(lesson)
     if proof.problems:
         raise LessonError("\n".join(f"{source.name}: {problem}" for problem in proof.problems))
     return lesson, proof
+
+
+def _prove_many(lesson: Lesson, seeds: Sequence[int], log: Log) -> None:
+    if problems := prove_many_seeds(lesson, seeds):
+        raise LessonError("\n".join(f"{lesson.path.name}: {problem}" for problem in problems))
+    log(f"{lesson.name}: every answer earns what it should under {len(seeds)} more seeds")
+
+
+def proof_digest(lesson: Lesson) -> str:
+    """SHA-256 of all that a proof depends on: setup, answers, checks, mistakes, alternatives."""
+    cells = [
+        [c.name, c.source, c.loses, c.rtol, c.atol] for c in lesson.cells if c.role not in SHOWN
+    ]
+    return hashlib.sha256(json.dumps(cells).encode()).hexdigest()
+
+
+def _metadata(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text("utf-8"))["metadata"]["tinykd"]
+    except (OSError, ValueError, KeyError):
+        return {}
 
 
 def _solution(lesson: Lesson, proof: Proof) -> Any:
     """The solution notebook without outputs, with the values of the known mistakes."""
     notebook = make_notebook(lesson, solution=True)
     notebook.metadata["tinykd"]["mutants"] = mistakes_metadata(proof)
+    notebook.metadata["tinykd"]["proved"] = proof_digest(lesson)
     return notebook
 
 

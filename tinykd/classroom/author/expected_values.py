@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+from ..notebook_format import CHECK_ROLES
+from .notebooks import make_notebook
 from .prove import Proof
 
 
@@ -44,7 +46,13 @@ def checks_file(proof: Proof) -> dict[str, Any]:
         if visible:
             mutants.append(mistake | {"values": visible})
     hidden = [cell.name for cell in proof.lesson.all("hidden")]
-    return {"lesson": proof.lesson.name, "checks": checks, "hidden": hidden, "mutants": mutants}
+    cells = [  # so that a notebook can be checked where there is no solution
+        {"id": cell.id, "source": cell.source, "metadata": dict(cell.metadata)}
+        for cell in make_notebook(proof.lesson, solution=False).cells
+        if cell.metadata.get("role") in ("setup", "answer", *CHECK_ROLES)
+    ]
+    found = {"lesson": proof.lesson.name, "checks": checks, "hidden": hidden, "mutants": mutants}
+    return found | {"cells": cells}
 
 
 def _rounded(value: Any) -> Any:

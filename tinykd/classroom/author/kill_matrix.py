@@ -10,10 +10,13 @@ def kill_matrix(proof: Proof) -> str:
     """One lesson's section, a table an exercise; the same text for the same lesson."""
     lesson, lost = proof.lesson, proof.lost
     points = sum(check.points for check in lesson.checks)
-    counts = f"{points:g} points, {len(lesson.checks)} checks, {len(lesson.all('mutant'))} mutants"
-    lines = [f"## {lesson.name}", "", counts]
+    counts = {"checks": lesson.checks, "mutants": lesson.all("mutant")}
+    counts |= {"right answers in another form": lesson.all("alternative")}
+    counted = ", ".join(f"{len(cells)} {what}" for what, cells in counts.items())
+    lines = [f"## {lesson.name}", "", f"{points:g} points, {counted}"]
     for answer in lesson.all("answer"):
         mutants = [cell.name for cell in lesson.all("mutant") if cell.of == answer.name]
+        others = [cell.name for cell in lesson.all("alternative") if cell.of == answer.name]
         lost_by_mutants = set().union(*(lost[name] for name in mutants))
         checks = [
             check.name
@@ -23,7 +26,7 @@ def kill_matrix(proof: Proof) -> str:
         rows = [["variant", *checks]]
         rows += [
             [name, *("lost" if check in lost[name] else "+" for check in checks)]
-            for name in (REFERENCE, UNTOUCHED, *mutants)
+            for name in (REFERENCE, *others, UNTOUCHED, *mutants)
         ]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         table = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in rows]

@@ -11,7 +11,7 @@ from ..checks import RNG_CALL
 from ..compare import ATOL, RTOL
 from ..notebook_format import CHECK_ROLES, SOLUTION
 
-ROLES = ("setup", "answer", *CHECK_ROLES, "mutant", "show")
+ROLES = ("setup", "answer", *CHECK_ROLES, "mutant", "alternative", "show")
 
 
 class LessonError(ValueError):
@@ -27,10 +27,12 @@ class Cell:
     name: str = ""
     points: float = 0
     hint: str = ""
-    of: str = ""  # of a mutant: the answer cell that it replaces
+    of: str = ""  # of a mutant or an alternative: the answer cell that it replaces
     loses: tuple[str, ...] = ()  # of a mutant: the checks that it must lose
     rtol: float = RTOL
     atol: float = ATOL
+    library: str = ""  # of an answer: library functions that are what is to be written
+    folded: bool = False  # of a show cell: JupyterLab opens it with its code hidden
     place: str = ""  # where to find it, for error messages
 
     @property
@@ -111,6 +113,8 @@ def _cell_problems(lesson: Lesson) -> list[str]:
             found.append(f'{cell.place}: needs a hint="..."')
         if cell.role not in CHECK_ROLES and cell.points:
             found.append(f"{cell.place}: only check and hidden cells have points")
+        if (cell.folded and cell.role != "show") or (cell.library and cell.role != "answer"):
+            found.append(f"{cell.place}: folded is for show cells, library for answer cells")
         if cell.role != "show":
             try:
                 ast.parse(cell.source)
@@ -137,9 +141,11 @@ def _exercise_problems(lesson: Lesson, exercises: tuple[int, int], mutants: int)
         for cell in lesson.checks
         if cell.exercise not in answers or cell.exercise == cell.name
     ]
-    for cell in lesson.all("mutant"):
+    for cell in lesson.all("mutant", "alternative"):
         if cell.of not in answers:
             found.append(f"{cell.place}: of={cell.of!r} is no answer cell; there are {answers}")
+        if cell.role == "alternative":
+            continue
         if not cell.loses or set(cell.loses) - checks:
             found.append(f"{cell.place}: loses={cell.loses} must name checks; there are {checks}")
     for answer in sorted(answers):
@@ -148,6 +154,23 @@ def _exercise_problems(lesson: Lesson, exercises: tuple[int, int], mutants: int)
         count = sum(cell.of == answer for cell in lesson.all("mutant"))
         if count < mutants:
             found.append(f"exercise {answer!r} has {count} mutants, fewer than {mutants}")
+    return found
+
+
+def direct_calls(lesson: Lesson) -> list[str]:
+    """A problem for every check cell that calls an answer other than through `check.call`."""
+    found = []
+    for cell in lesson.checks:
+        called = {
+            node.func.id
+            for node in ast.walk(ast.parse(cell.source))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        }
+        found += [
+            f"{cell.place}: it calls {name}(...) itself; check.call({name}, ...) also sees "
+            "whether it changes its arguments"
+            for name in sorted(called & {answer.name for answer in lesson.all("answer")})
+        ]
     return found
 
 

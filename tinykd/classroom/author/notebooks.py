@@ -23,7 +23,7 @@ def make_notebook(lesson: Lesson, solution: bool) -> Any:
     """The solution notebook (with hidden checks) or the student's (stubs), without outputs."""
     cells, last, prose = [], "top", 0
     for cell in lesson.cells:
-        if cell.role == "mutant" or (cell.role == "hidden" and not solution):
+        if cell.role in ("mutant", "alternative") or (cell.role == "hidden" and not solution):
             continue
         if not cell.role:
             prose += 1
@@ -51,6 +51,10 @@ def _metadata(cell: Cell, solution: bool) -> dict[str, Any]:
     metadata: dict[str, Any] = {"role": cell.role, "name": cell.name}
     if cell.role in ("answer", "check", "setup"):
         metadata["deletable"] = False
+    if cell.folded:
+        metadata["jupyter"] = {"source_hidden": True}
+    if cell.library and solution:
+        metadata["library"] = cell.library
     if cell.points:
         metadata["points"] = cell.points
         if solution:
@@ -143,6 +147,17 @@ def execute(notebook: Any, folder: Path, title: str) -> None:
     notebook.metadata["language_info"] = {"name": "python"}
     notebook.metadata["tinykd"] |= {"scale": env["TINYKD_SCALE"], "seconds": seconds}
     notebook.metadata["tinykd"]["source"] = code_digest(notebook)
+
+
+def long_lines(notebook: Any, columns: int = 88) -> list[str]:
+    """A problem for every printed line that is wider than a laptop's window shows."""
+    found = []
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            lines = str(output.get("text", "")).split("\n")
+            if width := max((len(line) for line in lines if len(line) > columns), default=0):
+                found.append(f"cell {cell.metadata.name} prints a line of {width} > {columns}")
+    return found
 
 
 def dump(notebook: Any) -> str:

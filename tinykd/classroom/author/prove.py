@@ -1,5 +1,6 @@
-"""The proof of a lesson's checks: the reference earns every point, the untouched lesson none, each
-mutant loses exactly the checks it declares, and no check has the same value under two seeds.
+"""The proof of a lesson's checks: the reference and every alternative to it earn all points, the
+untouched lesson none, each mutant loses exactly the checks it declares, no check has the same value
+under two seeds, and none leaves the truth where an answer could read it.
 """
 
 from collections.abc import Sequence
@@ -7,9 +8,18 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
-from ..compare import compare, finite
-from .lesson import Cell, Lesson, LessonError
-from .variants import REFERENCE, RESCALED, UNTOUCHED, Values, run_variants
+from ..compare import CHANGED, finite
+from .lesson import Lesson, LessonError
+from .variants import (
+    REFERENCE,
+    RESCALED,
+    UNTOUCHED,
+    Values,
+    cells_for,
+    loses,
+    run_many_seeds,
+    run_variants,
+)
 
 
 @dataclass
@@ -31,10 +41,11 @@ class Proof:
 def prove(
     lesson: Lesson, limit: float = 5.0, seed: int = 0, other_seeds: Sequence[int] = ()
 ) -> Proof:
-    """Run every variant of `lesson` under TINYKD_SEED=`seed`, and judge them.
+    """Run every variant of `lesson` under TINYKD_SEED=`seed`, and judge them: a mutant by the
+    exercises that it is to lose points of.
 
-    A cell may take `limit` seconds of CPU time. Under each of `other_seeds` everything runs again:
-    all but the values must be the same; what is not becomes a problem of the proof.
+    A cell may take `limit` seconds of CPU time. Under each of `other_seeds` the reference runs
+    again: its values must be others.
 
     Raises LessonError where the setup or the reference itself does not run.
     """
@@ -46,8 +57,47 @@ def prove(
     for other, its_seed in zip(others, other_seeds, strict=True):
         new = [problem for problem in other.problems if problem not in proof.problems]
         proof.problems += [f"under seed {its_seed}: {problem}" for problem in new]
-    proof.problems += _same_values(proofs)
+    proof.problems += [*_same_values(proofs), *_given_away(proofs)]
     return proof
+
+
+def prove_many_seeds(
+    lesson: Lesson, seeds: Sequence[int], mutant_seeds: int = 20, limit: float = 5.0
+) -> list[str]:
+    """What goes wrong under some of `seeds`: a right answer that loses points; under the first
+    `mutant_seeds` of them, as there are many mistakes, one that earns some.
+
+    Only the exercises that a mistake is to lose points of are looked at.
+    """
+    found, problems = run_many_seeds(lesson, limit, seeds, mutant_seeds), []
+    for name in (REFERENCE, *(cell.name for cell in lesson.all("alternative", "mutant"))):
+        mutant = next((cell for cell in lesson.all("mutant") if cell.name == name), None)
+        if "answer cells" in found[name]:
+            problems.append(f"{name}: {found[name]['answer cells']}")
+            continue
+        for check in lesson.checks:
+            lost = found[name].get(check.name, [])
+            if mutant and check.name in mutant.loses:
+                some = [str(seed) for seed in seeds[:mutant_seeds]]
+                if kept := len(some) - len(lost):
+                    passed = next(seed for seed in some if seed not in lost)
+                    problems.append(f"{name} earns {check.name} under {kept} seeds: {passed}, ...")
+            elif lost:
+                problems.append(
+                    f"{name} loses {check.name} under {len(lost)} seeds: {lost[0]}, ..."
+                )
+    return problems
+
+
+def _given_away(proofs: list[Proof]) -> list[str]:
+    """What an answer could read under each seed: the same variable once may be chance."""
+    runs = [proof.values[REFERENCE].get("given away", {}) for proof in proofs]
+    return [
+        f"{answer}: when it is called, {', '.join(names)} already holds what it must "
+        "return; make it inside a function, which has returned by then"
+        for answer in runs[0]
+        if (names := sorted(set.intersection(*(set(run.get(answer, ())) for run in runs))))
+    ]
 
 
 def _same_values(proofs: list[Proof]) -> list[str]:
@@ -56,7 +106,7 @@ def _same_values(proofs: list[Proof]) -> list[str]:
         f'inputs from check.rng("{check.name}")'
         for check in proofs[0].lesson.checks
         if any(
-            not _loses(check, a.values[REFERENCE], b.values[REFERENCE])
+            not loses(check, a.values[REFERENCE], b.values[REFERENCE])
             for a, b in combinations(proofs, 2)
         )
     ]
@@ -73,10 +123,16 @@ def _judge(proof: Proof, seed: int) -> None:
             )
         if not finite(found["value"]):
             proof.problems.append(f"{check.name}: the reference's value is not finite")
+        if isinstance(found["value"], dict) and CHANGED in found["value"]:
+            proof.problems.append(f"{check.name}: of the reference: {found['value'][CHANGED]}")
     for variant, values in proof.values.items():
         proof.lost[variant] = {
-            check.name for check in proof.lesson.checks if _loses(check, values, reference)
+            check.name
+            for check in cells_for(proof.lesson, variant)
+            if check.role != "answer" and loses(check, values, reference)
         }
+    if UNTOUCHED not in proof.values:  # under another seed
+        return
     if lost := proof.lost[RESCALED]:
         proof.problems.append(
             f"{sorted(lost)}: another value at the second run, at default scale: unseeded, or it "
@@ -87,18 +143,12 @@ def _judge(proof: Proof, seed: int) -> None:
         proof.problems.append(f"the untouched lesson earns {sorted(earned)}")
     for cell, error in proof.values[UNTOUCHED].get("answer cells", {}).items():
         proof.problems.append(f"untouched answer cell {cell} must define, not run: {error}")
+    for one in proof.lesson.all("alternative"):
+        if lost := proof.lost[one.name]:
+            proof.problems.append(f"alternative {one.name} is right, but loses {sorted(lost)}")
     for mutant in proof.lesson.all("mutant"):
         lost, declared = proof.lost[mutant.name], set(mutant.loses)
         if lost != declared:
             proof.problems.append(
                 f"mutant {mutant.name} loses {sorted(lost)}, but declares {sorted(declared)}"
             )
-
-
-def _loses(check: Cell, values: dict[str, Any], reference: dict[str, Any]) -> bool:
-    found = values.get(check.name, {"error": "did not run"})
-    if "error" in found:
-        return True
-    return (
-        compare(found["value"], reference[check.name]["value"], check.rtol, check.atol) is not None
-    )

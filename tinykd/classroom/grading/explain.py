@@ -24,10 +24,26 @@ def explain(checks: list[CheckResult], results: CellResults) -> None:
     """
     for check in checks:
         if not check.hidden and not check.passed:
+            _name_mistake(check, [one for one in checks if one.exercise == check.exercise])
             _explain_visible(check, results)
     for check in checks:
         if check.hidden and not check.passed:
             _explain_hidden(check, [one for one in checks if one.exercise == check.exercise])
+
+
+def _name_mistake(check: CheckResult, others: list[CheckResult]) -> None:
+    """Name the known mistake that explains the check: as a fact if it explains every lost one of
+    the exercise, and more than one number; any number may come about in several ways.
+    """
+    lost = [one for one in others if not one.hidden and not one.passed]
+    for name, hint in check.mistakes:
+        if all(name in dict(one.mistakes) for one in lost):
+            check.mistake = name
+            certain = sum(one.numbers for one in lost) > 1
+            check.hint = hint if certain else f"Perhaps: {hint}"
+            return
+    if check.mistakes:
+        check.hint = f"Perhaps: {check.mistakes[0][1]}"
 
 
 def _explain_visible(check: CheckResult, results: CellResults) -> None:

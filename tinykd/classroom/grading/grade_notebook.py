@@ -7,6 +7,7 @@ from ..notebook_format import CHECK_ROLES, stub
 from ..sandbox.kernels import ForkServers
 from .explain import explain
 from .graft import graft
+from .own_reference import find_reference
 from .read_submission import NotGradable, read_submission
 from .reference import Reference, read_reference
 from .result import CheckResult, Grade
@@ -17,14 +18,21 @@ KERNEL_ENDED = 'RuntimeError("your {} ended the kernel")'
 
 
 def grade_own_notebook(
-    submission: Path, reference: Path, cell_seconds: float = 30, seconds: float = 300
+    submission: Path, reference: Path | None = None, cell_seconds: float = 30, seconds: float = 300
 ) -> Grade:
     """Points of one's own notebook: its code runs without a sandbox, as in JupyterLab.
 
-    A cell may take `cell_seconds`, everything `seconds`. Raises NotGradable, with the reason on one
-    line, where no points can be given.
+    `reference` is the executed solution; left out, it is looked for, and without a solution the
+    visible checks alone are run. A cell may take `cell_seconds`, everything `seconds`. Raises
+    NotGradable, with the reason on one line, where no points can be given.
     """
-    return _grade(submission, read_reference(reference), None, 0, cell_seconds, seconds)
+    found = read_reference(reference) if reference else find_reference(submission)
+    grade = _grade(submission, found, None, 0, cell_seconds, seconds)
+    if hidden := found["metadata"]["tinykd"].get("hidden"):
+        grade.remarks.append(
+            f"the solution is not on this machine: {hidden} hidden checks were not run"
+        )
+    return grade
 
 
 def grade_submission(
@@ -87,5 +95,6 @@ def _check_result(meta: dict[str, Any], found: dict[str, Any] | None) -> CheckRe
         check.hint = meta["hint"]
         if not check.hidden:
             check.why = found["why"]
-            check.mistake, check.hint = found.get("mistake") or ("", meta["hint"])
+            check.mistakes = [(name, hint) for name, hint in found.get("mistakes", [])]
+            check.numbers = found.get("numbers", 0)
     return check

@@ -1,15 +1,17 @@
 """Only the source of a submission's answer cells, put into the pristine reference."""
 
+import builtins
 import copy
 import re
 from typing import Any
 
-from ..notebook_format import CHECK_ROLES, STUB_ERROR, stub
+from ..notebook_format import CHECK_ROLES, stub
+from .choose_answer import SubmittedCells
+from .read_code import VALUE, Code, CodeReader
 from .read_submission import NotGradable
 
-DEFINED = re.compile(r"^(?:def|class)[ \t]+(\w+)", re.M)
-ASSIGNED = re.compile(r"^(?:def|class)[ \t]+(\w+)|^(\w+)[ \t]*=(?!=)", re.M)
 NBVAL_MARKER = re.compile(r"^[ \t]*#[# \t]*(NBVAL_\w+|PYTEST_VALIDATE_IGNORE_OUTPUT)[ \t]*$", re.M)
+MERGE_MARK = re.compile(r"^(?:<<<<<<<|>>>>>>>) ", re.M)
 
 
 def graft(
@@ -19,73 +21,83 @@ def graft(
 
     Raises NotGradable where the submission has none of the answer cells.
     """
-    notebook, remarks, found = copy.deepcopy(reference), [], 0
+    notebook, remarks = copy.deepcopy(reference), list[str]()
     wanted = ("setup", "answer", *CHECK_ROLES)
     notebook["cells"] = [c for c in notebook["cells"] if c["metadata"].get("role") in wanted]
-    used = set(reference["metadata"]["tinykd"]["used"])
-    for cell in notebook["cells"]:
-        if cell["metadata"]["role"] != "answer":
-            continue
+    reader = CodeReader()
+    submitted = SubmittedCells(submission["cells"], reader)
+    lesson = _Lesson(notebook["cells"], reference["metadata"]["tinykd"]["used"])
+    answers: dict[str, Code] = {}
+    for cell in (one for one in notebook["cells"] if one["metadata"]["role"] == "answer"):
         name = cell["metadata"]["name"]
-        if answers := _answers(submission["cells"], cell):
-            found += 1
-            parts = _parts_that_count([one["source"] for one in answers], cell["source"])
-            if len(answers) > len(parts):
-                remarks.append(f"{name}: {len(answers)} answer cells; the last one was graded")
-            elif len(answers) > 1:
-                remarks.append(f"{name}: {len(answers)} answer cells, graded as one")
-            cell["source"] = NBVAL_MARKER.sub("#", "\n\n".join(parts))
-            assigned = {one for pair in ASSIGNED.findall(cell["source"]) for one in pair}
-            if changed := used & assigned:
-                names = ", ".join(sorted(changed))
-                remarks.append(f"{name}: your cell changes {names}, which later checks use")
+        own = lesson.answers[name].defined
+        answer = submitted.answer(cell, [one for one, kind in own.items() if kind != VALUE])
+        remarks += [f"{name}: {words}" for words in answer.remarks]
+        if answer.parts:
+            cell["source"] = NBVAL_MARKER.sub("#", "\n\n".join(answer.parts))
+            answers[name] = reader.read(cell["source"])
         else:
             cell["source"] = stub(name, cell["source"])
-            remarks.append(f"{name}: the answer cell is missing; graded as not written")
         cell |= {"outputs": [], "execution_count": None}
-    if not found:
+    for cell in (one for one in notebook["cells"] if one["metadata"]["name"] in answers):
+        remarks += _remarks(cell, answers, lesson)
+    if not answers:
         wanted_lesson = reference["metadata"]["tinykd"]["lesson"]
-        lesson = str(_lesson_of(submission))[:60]
-        raise NotGradable(f"no answer cell of {wanted_lesson} in it (its lesson: {lesson!r})")
+        said = str(lesson_of(submission))[:60]
+        raise NotGradable(f"no answer cell of {wanted_lesson} in it (its lesson: {said!r})")
     notebook["metadata"] = {key: reference["metadata"][key] for key in ("kernelspec", "tinykd")}
     return notebook, remarks
 
 
-def _lesson_of(submission: dict[str, Any]) -> Any:
+class _Lesson:
+    """What the lesson's own cells define, import and use."""
+
+    def __init__(self, cells: list[dict[str, Any]], used: list[str]):
+        reader = CodeReader()
+        self.imports: dict[str, str] = {}
+        self.setup: set[str] = set()
+        self.used = set(used)  # names of its setup that its checks use
+        self.answers: dict[str, Code] = {}
+        for cell in cells:
+            code = reader.read(cell["source"])
+            if cell["metadata"]["role"] == "setup":
+                self.imports |= code.imports
+                self.setup |= code.changed
+            elif cell["metadata"]["role"] == "answer":
+                self.answers[cell["metadata"]["name"]] = code
+            else:
+                self.used |= code.names & vars(builtins).keys()
+
+
+def _remarks(cell: dict[str, Any], answers: dict[str, Code], lesson: _Lesson) -> list[str]:
+    """What is odd about the answer that was put into `cell`."""
+    name, found = cell["metadata"]["name"], []
+    code = answers[name]
+    if changed := _changed_for_others(name, answers, lesson):
+        names = ", ".join(changed)
+        found.append(f"your cell changes {names}, which others use; they got it back")
+    if MERGE_MARK.search(cell["source"]):
+        found.append("a merge in git left its marks (<<<<<<<, >>>>>>>) in your cell")
+    listed = {one for one in re.split(r"[,\s]+", str(cell["metadata"].get("library", ""))) if one}
+    if used := sorted(code.libraries(lesson.imports) & listed):
+        names = " and ".join(used)
+        found.append(f"uses {names}, a library's version of what was to be written")
+    return [f"{name}: {words}" for words in found]
+
+
+def _changed_for_others(name: str, answers: dict[str, Code], lesson: _Lesson) -> list[str]:
+    """Names, not its own, that the answer `name` changes and that checks or other answers use."""
+    code = answers[name]
+    same = {one for one, what in code.imports.items() if lesson.imports.get(one) == what}
+    used = set(lesson.used)
+    for other in answers.keys() - {name}:
+        used |= lesson.answers[other].defined.keys()
+        used |= answers[other].names & (vars(builtins).keys() | lesson.setup)
+    return sorted((code.changed - same - lesson.answers[name].defined.keys()) & used)
+
+
+def lesson_of(submission: dict[str, Any]) -> Any:
     """The lesson that a submission says it is of; it may say anything."""
     metadata = submission.get("metadata", {})
     ours = metadata.get("tinykd") if isinstance(metadata, dict) else None
     return ours.get("lesson") if isinstance(ours, dict) else "unknown"
-
-
-def _answers(cells: list[dict[str, Any]], answer: dict[str, Any]) -> list[dict[str, Any]]:
-    """The student's cells for `answer`, by id or name. Where an editor has dropped these, or the
-    cell is still a stub, the last cell that defines its function.
-    """
-    name = answer["metadata"]["name"]
-    marked = [one for one in cells if _is_answer(one, answer["id"], name)]
-    names = set(DEFINED.findall(answer["source"]))
-    if not names or any(STUB_ERROR.format(name) not in one["source"] for one in marked):
-        return marked
-    others = [one for one in cells if one.get("cell_type") == "code" and one not in marked]
-    return [one for one in others if names <= set(DEFINED.findall(one["source"]))][-1:] or marked
-
-
-def _parts_that_count(sources: list[str], reference: str) -> list[str]:
-    """What counts of several answer cells: both halves of a cell that was split in JupyterLab have
-    its name. Those that define what `reference` does are attempts, of which the last counts; others
-    are parts of it.
-    """
-    names = set(DEFINED.findall(reference))
-    attempts = [source for source in sources if names & set(DEFINED.findall(source))]
-    if not attempts:
-        return sources[-1:]
-    last = len(sources) - 1 - sources[::-1].index(attempts[-1])
-    return [source for i, source in enumerate(sources) if i == last or source not in attempts]
-
-
-def _is_answer(cell: dict[str, Any], identity: str, name: str) -> bool:
-    meta = cell.get("metadata", {})
-    by_id = cell.get("id") == identity and meta.get("role") in (None, "answer")
-    by_name = meta.get("role") == "answer" and meta.get("name") == name
-    return cell.get("cell_type") == "code" and (by_id or by_name)

@@ -10,6 +10,7 @@ from nbval.kernel import RunningKernel
 from ..sandbox.kernels import ForkedKernel
 
 GRACE_SECONDS = 2  # for outputs after a reply, and for an answer to an interrupt
+KERNEL_ENDED = "your code ended the kernel"
 POLL_SECONDS = 0.5  # between two looks at whether the kernel lives
 
 
@@ -63,7 +64,7 @@ class GuardedKernel(RunningKernel):
                 message = self.get_message("shell", timeout=POLL_SECONDS)
             except Empty:
                 if not self.is_alive():
-                    raise KernelDied("your code ended the kernel") from None
+                    raise KernelDied(KERNEL_ENDED) from None
                 continue
             if message["parent_header"].get("msg_id") == msg_id:
                 self.reply_status = message["content"]["status"]

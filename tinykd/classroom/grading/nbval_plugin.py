@@ -1,13 +1,13 @@
 """A pytest plugin around nbval 0.11.0: tolerance, a guarded kernel, results of our own.
 
 Every cell's result goes to the file `--tinykd-results`, one JSON line a cell, as soon as it is
-known: what a killed run has earned so far is not lost.
+known: what a killed run has earned so far is not lost. Where a kernel ends, so does the run.
 """
 
 import json
 import os
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,13 @@ import nbformat
 import nbval.plugin
 import pytest
 
-from ..checks import known_mistake
-from ..compare import compare
+from ..compare import compare, leaves
+from ..mistakes import fitting_mistakes
 from ..notebook_format import CHECK_ROLES, NOT_RECORDED, recorded_value
-from .guarded_kernel import GRACE_SECONDS, GuardedKernel
+from .guarded_kernel import GRACE_SECONDS, KERNEL_ENDED, GuardedKernel
 from .result import NOT_WRITTEN
+
+MAX_DEPTH, MAX_VALUES = 16, 50_000  # of a recorded value that is compared
 
 nbformat.validate(nbformat.v4.new_notebook())  # compiles the schema, once for all forks
 
@@ -36,13 +38,39 @@ def compare_outputs(self: Any, test: list[Any], ref: list[Any], skip_compare: An
     kernel = self.parent.kernel
     if got is NOT_RECORDED or kernel.reply_status != "ok" or not kernel.is_alive():
         self.why = "its cell recorded no value"
+    elif too_large(got, want):
+        self.why = "it is far more than is expected, or lists in lists in lists"
     else:
         self.why = compare(got, want, meta.rtol, meta.atol)
         if self.why:
             mutants = json.loads(self.parent.nb.metadata.tinykd.mutants)
-            self.mistake = known_mistake(meta.name, got, mutants, meta)
+            self.mistakes = fitting_mistakes(meta.name, got, mutants, meta)
+            self.numbers = sum(1 for _ in leaves(got))
     self.comparison_traceback = [self.why]
     return self.why is None
+
+
+def too_large(got: Any, want: Any) -> bool:
+    """Is `got` nested too deep, or much larger than `want`, to be compared with it? Each of its
+    values is looked at once.
+    """
+    limit = max(MAX_VALUES, 2 * sum(_values_by_depth(want)))
+    depth = count = 0
+    for here in _values_by_depth(got):
+        depth, count = depth + 1, count + here
+        if depth > MAX_DEPTH or count > limit:
+            return True
+    return False
+
+
+def _values_by_depth(value: Any) -> Iterator[int]:
+    """How many values there are outermost, one list or dict deeper, and so on."""
+    level = [value]
+    while level:
+        yield len(level)
+        holders = [one.values() if isinstance(one, dict) else one for one in level
+                   if isinstance(one, dict | list)]  # fmt: skip
+        level = [item for one in holders for item in one]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -84,29 +112,21 @@ def pytest_runtest_setup(item: Any) -> Generator[None, Any, Any]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: Any, call: Any) -> Generator[None, Any, Any]:
     if call.when == "call" or call.excinfo:
-        meta = item.cell.metadata
-        dead = hasattr(item.parent, "death")
-        why = None if call.excinfo is None else _reason(item, call.excinfo.value)
-        line = {"run": item.path.stem, "cell": meta.get("name"), "passed": call.excinfo is None}
-        line |= {"dead": dead, "ended": not dead and hasattr(item.parent, "death")}
-        line |= {"why": why, "mistake": getattr(item, "mistake", None)}
+        meta, kernel = item.cell.metadata, item.parent.kernel
+        ended = kernel is None or not kernel.is_alive()
+        passed = call.excinfo is None and not ended
+        words = _reason(item, call.excinfo.value) if call.excinfo else KERNEL_ENDED
+        why = None if passed else re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", words[:300])
+        line = {"run": item.path.stem, "cell": meta.get("name"), "passed": passed}
+        line |= {"ended": ended, "why": why, "mistakes": getattr(item, "mistakes", [])}
+        line |= {"numbers": getattr(item, "numbers", 0)}
         _write_line(item, line | {"seconds": round(call.duration, 3)})
+        if ended:
+            item.session.shouldstop = KERNEL_ENDED
     return (yield)
 
 
 def _reason(item: Any, error: BaseException) -> str:
-    notebook, kernel = item.parent, item.parent.kernel
-    words = getattr(notebook, "death", None) or _reason_of_failure(item, error)
-    words = re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", words[:300])
-    if kernel is not None and not kernel.is_alive():
-        # What ended the kernel is the reason of every check that comes after it.
-        notebook.death = getattr(
-            notebook, "death", f"{words} (in the cell {item.cell.metadata.name})"
-        )
-    return words
-
-
-def _reason_of_failure(item: Any, error: BaseException) -> str:
     if getattr(item, "why", None):
         return item.why
     if item.parent.timed_out:

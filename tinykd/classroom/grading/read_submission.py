@@ -7,7 +7,18 @@ import stat
 from pathlib import Path
 from typing import Any
 
-MAX_BYTES, MAX_OBJECTS = 20_000_000, 100_000
+MAX_BYTES, MAX_OBJECTS, MAX_VALUES = 20_000_000, 100_000, 1_000_000
+# A text of JSON, also one that nothing ends: each byte is looked at once.
+JSON_TEXT = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.S)
+# How files begin that are no text, and what they are
+OTHER_FILES = {
+    b"\x1f\x8b": "compressed (gzip); unpack it and hand in what is inside",
+    b"PK\x03\x04": "a zip archive; unpack it and hand in what is inside",
+    b"\xff\xfe": "text in UTF-16; save it in UTF-8",
+    b"\xfe\xff": "text in UTF-16; save it in UTF-8",
+    b"%PDF": "a PDF; hand in the notebook it was printed from",
+    b"<": "a web page; hand in the notebook itself (.ipynb)",
+}
 
 
 class NotGradable(Exception):
@@ -33,8 +44,14 @@ def read_submission(path: Path) -> dict[str, Any]:
         data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise NotGradable(f"{path} is larger than {MAX_BYTES // 1_000_000} MB; clear its outputs")
-    if data.count(b"{") > MAX_OBJECTS:
+    for begins, what in OTHER_FILES.items():
+        if data.startswith(begins):
+            raise NotGradable(f"{path} is not a notebook: it is {what}")
+    bare = JSON_TEXT.sub(b"", data)  # before JSON is read: a byte of it may take forty in memory
+    if bare.count(b"{") > MAX_OBJECTS:
         raise NotGradable(f"{path} has more than {MAX_OBJECTS:,} JSON objects; clear its outputs")
+    if bare.count(b",") + bare.count(b"[") > MAX_VALUES:
+        raise NotGradable(f"{path} has more than {MAX_VALUES:,} JSON values; clear its outputs")
     try:
         found = json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
@@ -60,6 +77,9 @@ def _checked_structure(found: Any, path: Path) -> dict[str, Any]:
         raise NotGradable(f"{path} is not a notebook: no JSON object")
     if found.get("nbformat") != 4:
         version = str(found.get("nbformat"))[:20]
+        if version == "4":
+            words = 'says "nbformat": "4", which is a text; it has to be the number 4'
+            raise NotGradable(f"{path} {words}: save it with JupyterLab")
         raise NotGradable(f"{path} has notebook format {version}, not 4; save it with JupyterLab")
     cells = found.get("cells")
     if not isinstance(cells, list) or not all(isinstance(cell, dict) for cell in cells):

@@ -11,10 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ..checks import generator_seeds
 from ..child_environment import child_environment
 from ..notebook_format import CHECK_ROLES
 from ..sandbox.kernels import ForkServers
+from .exercises import Exercises
 from .read_submission import NotGradable
 from .result import CellResults
 
@@ -33,51 +33,92 @@ def run_cells(
 ) -> CellResults:
     """The plugin's result of every cell of `notebook`, by role and name.
 
-    An answer that ends its kernel costs its own exercise: the others are run again with one of
-    `stubs` in its place, as long as there is time. Raises NotGradable where pytest did not run.
+    Where a kernel ends, nobody can tell which answer was it: a thread or the memory of an earlier
+    one may have. So the exercises that lack a result are run again, each in a kernel of its own,
+    with the answers that it uses. `stubs` replace those that end every kernel. Raises NotGradable
+    where pytest did not run.
     """
-    found: CellResults = {}
-    replaced: set[str] = set()
-    deadline = time.monotonic() + seconds
-    while True:
-        with tempfile.TemporaryDirectory(prefix="tinykd-", ignore_cleanup_errors=True) as folder:
-            names = _write_notebooks(notebook, Path(folder), seed)
-            args = [f"--tinykd-cell-seconds={cell_seconds}", *names]
+    run = _Run(notebook, stubs, servers, seed, cell_seconds, time.monotonic() + seconds)
+    roles = [role for role in CHECK_ROLES if run.exercises.lacking(role, {})]
+    while roles:
+        # No visible check runs after a hidden one: the clock could tell it something.
+        ended = run.once(roles)
+        if ended and ended["cell"] == "setup":
+            return run.found
+        done = [one for one in roles if not ended or roles.index(one) <= roles.index(ended["run"])]
+        for role in done:
+            run.one_by_one(role, ended if ended and ended["run"] == role else None)
+        roles = roles[len(done) :]
+    return run.found
+
+
+class _Run:
+    """One notebook in as many runs as it takes; `found` grows."""
+
+    def __init__(
+        self,
+        notebook: dict[str, Any],
+        stubs: dict[str, str],
+        servers: ForkServers | None,
+        seed: int,
+        cell_seconds: float,
+        deadline: float,
+    ):
+        self.exercises = Exercises(notebook, stubs, seed)
+        self.servers, self.deadline = servers, deadline
+        self.limit = f"--tinykd-cell-seconds={cell_seconds}"
+        self.found: CellResults = {}
+
+    def once(self, roles: list[str], exercise: str | None = None) -> dict[str, Any] | None:
+        """Run the checks of `roles` (of one exercise), each role in its own kernel; returns what
+        is known of the cell in which a kernel ended.
+        """
+        left = self.deadline - time.monotonic()
+        if left < MIN_SECONDS and self.found:
+            return None  # what is known counts
+        inside = self.servers.folder if self.servers else None
+        with tempfile.TemporaryDirectory(
+            prefix="tinykd-", dir=inside, ignore_cleanup_errors=True
+        ) as folder:
+            names = [f"{role}.ipynb" for role in roles]
+            for role, name in zip(roles, names, strict=True):
+                text = json.dumps(self.exercises.notebook(role, exercise))
+                Path(folder, name).write_text(text, encoding="utf-8")
             try:
-                lines = _run_pytest(args, Path(folder), servers, deadline - time.monotonic())
+                lines = _run_pytest([self.limit, *names], Path(folder), self.servers, left)
             except NotGradable:
-                if not found:
+                if not self.found:
                     raise
-                return found  # no time was left; what is known counts
+                return None
+        ended = None
         for line in (line for line in lines if "cell" in line):
-            key, exercise = (line["run"], line["cell"]), line["cell"].split(".")[0]
-            if key not in found or (found[key]["dead"] and exercise not in replaced):
-                found[key] = line
-        ended = {line["cell"].split(".")[0] for line in found.values() if line["ended"]}
-        again = ended & stubs.keys() - replaced
-        if not again or deadline - time.monotonic() < MIN_SECONDS:
-            return found
-        replaced |= again
-        for cell in notebook["cells"]:
-            if cell["metadata"]["name"] in again:
-                cell["source"] = stubs[cell["metadata"]["name"]]
+            ended = line if line["ended"] else ended
+            if not line["ended"] or line["cell"] == "setup":
+                self.found.setdefault((line["run"], line["cell"]), line)
+        return ended
 
+    def one_by_one(self, role: str, ended: dict[str, Any] | None) -> None:
+        """Every exercise with checks that lack a result, in a kernel of its own; the one in which
+        a kernel has `ended` comes last.
+        """
+        lacking = self.exercises.lacking(role, self.found)
+        guilty = self.exercises.of(ended["cell"]) if ended else ""
+        for exercise in sorted(lacking, key=lambda one: one == guilty):
+            if exercise == guilty and exercise == self.exercises.names[0]:
+                last: dict[str, Any] | None = ended  # nobody else had run
+            else:
+                last = self.once([role], exercise)
+                if last and last["cell"] != exercise and self.exercises.leave_out(last["cell"]):
+                    last = self.once([role], exercise)
+            if last:
+                self._blame(role, exercise, last)
 
-def _write_notebooks(notebook: dict[str, Any], folder: Path, seed: int) -> list[str]:
-    """A notebook for the visible checks and one for the hidden ones: each gets its own kernel."""
-    names = []
-    for role in CHECK_ROLES:
-        others = [other for other in CHECK_ROLES if other != role]
-        cells = [cell for cell in notebook["cells"] if cell["metadata"]["role"] not in others]
-        if any(cell["metadata"]["role"] == role for cell in cells):
-            names.append(f"{role}.ipynb")
-            ours = [cell["source"] for cell in cells if cell["metadata"]["role"] != "answer"]
-            seeds = generator_seeds("\n".join(ours), seed)
-            tinykd = notebook["metadata"]["tinykd"] | {"seeds": seeds}
-            metadata = notebook["metadata"] | {"tinykd": tinykd}
-            text = json.dumps(notebook | {"cells": cells, "metadata": metadata})
-            (folder / names[-1]).write_text(text, encoding="utf-8")
-    return names
+    def _blame(self, role: str, exercise: str, ended: dict[str, Any]) -> None:
+        """Its checks that lack a result are lost by the cell that has `ended` its kernel."""
+        self.found.setdefault((role, ended["cell"]), ended)
+        words = f"{ended['why']} (in the cell {ended['cell']})"
+        for check in self.exercises.checks(role, exercise):
+            self.found.setdefault((role, check), ended | {"cell": check, "why": words})
 
 
 def _run_pytest(

@@ -19,6 +19,7 @@ from .choose_notebook import choose_notebook, entries_of, is_notebook, listed
 
 # Moodle: the folder Ada Lovelace_12345_assignsubmission_file (before 4.1 with a last underscore),
 # or a file ..._file_03.ipynb
+MOODLE_FOLDER = re.compile(r"(?P<name>.+)_(?P<number>\d+)_assignsubmission_file_?", re.S)
 MOODLE = re.compile(r"(?P<name>.+?)_(?P<number>\d+)_assignsubmission_file(_.*)?", re.S)
 # Canvas: lovelaceada_12345_67890_03.ipynb, or lovelaceada_LATE_12345_67890_03.ipynb
 CANVAS = re.compile(r"(?P<name>[^_]+)_(?:LATE_)?(?P<number>\d{3,})_\d{3,}_.+\.\w+", re.S)
@@ -103,10 +104,11 @@ def submission_digest(path: Path | None) -> str | None:
 
 def _owner(path: Path) -> tuple[str, str]:
     """The student's name, and their number where a learning platform has given them one."""
-    form = MOODLE.fullmatch(path.name) or CANVAS.fullmatch(path.name)
+    name = path.name  # in a folder's the last number is Moodle's own: what is before it, a name
+    form = MOODLE_FOLDER.fullmatch(name) or MOODLE.fullmatch(name) or CANVAS.fullmatch(name)
     if form:
         return safe_name(form["name"]), form["number"]
-    return safe_name(path.stem if is_notebook(path) else path.name), ""
+    return safe_name(path.stem if is_notebook(path) else name), ""
 
 
 def _is_handed_in(path: Path, notebooks: set[tuple[str, str]]) -> bool:

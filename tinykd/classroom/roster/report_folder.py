@@ -18,7 +18,7 @@ from typing import Any
 
 from ...files import atomic
 from ..grading.reference import Reference
-from ..grading.result import Grade
+from ..grading.result import CheckResult, Grade
 from ..reports.report import SCHEMA_VERSION, Report
 from ..reports.write_reports import write_class, write_student
 from ..safe_text import safe_name, safe_text
@@ -26,6 +26,7 @@ from .find_submissions import Submission, submission_digest
 from .folder_lock import writing_to
 
 VERSIONS = ("torch", "numpy", "nbval", "ipykernel")
+FOR_HINTS = ("mistakes", "numbers")  # of a check, from which its words were made
 INTERNAL_ERROR = "internal error"  # how the reason begins where grading itself failed
 
 
@@ -151,10 +152,15 @@ def _exercises(grade: Grade) -> list[dict[str, Any]]:
             "name": name,
             "points": sum(check.points for check in checks if check.passed),
             "most": sum(check.points for check in checks),
-            "checks": [asdict(check) for check in checks],
+            "checks": [_shown(check) for check in checks],
         }
         for name, checks in grade.by_exercise().items()
     ]
+
+
+def _shown(check: CheckResult) -> dict[str, Any]:
+    """What a report holds of a check: not what its hint was chosen from."""
+    return {key: value for key, value in asdict(check).items() if key not in FOR_HINTS}
 
 
 def _environment_digest(settings: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 import math
 import signal
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -62,7 +63,7 @@ def grade_class(
     found = whole_class(submissions, source.stem, out, log)
     chosen = chosen_by_name(found, only)
     if options.sandboxed:
-        _need_sandbox(source)
+        _need_sandbox(source, submissions, out, Path(tempfile.gettempdir()))
     signals = Interruptible((signal.SIGINT, signal.SIGTERM), defers=0)
     with signals, locked_folder(out, source.stem, seed) as used_seed:
         log(f"proving the checks of {source.stem} under the class's seed")
@@ -86,13 +87,15 @@ def grade_class(
     return outcome
 
 
-def _need_sandbox(source: Path) -> None:
-    """Raises SandboxMissing where none can be made, or where `source` would lie in it."""
+def _need_sandbox(*private: Path) -> None:
+    """Raises SandboxMissing where none can be made, or where one of `private` would lie in it."""
     if reason := bubblewrap.why_unavailable():
         raise SandboxMissing(reason)
-    if visible := set(bubblewrap.mounted_folders()) & set(source.resolve().parents):
-        places = ", ".join(map(str, visible))
-        raise SandboxMissing(f"{places} would be in it, and {source} with it: move one of them")
+    for path in private:
+        above = (path.resolve(), *path.resolve().parents)
+        if visible := [str(folder) for folder in bubblewrap.visible_folders() if folder in above]:
+            places = ", ".join(visible)
+            raise SandboxMissing(f"{places} would be in it, and {path} with it: move one of them")
 
 
 def _reference(source: Path, seed: int, tries: int) -> Reference:

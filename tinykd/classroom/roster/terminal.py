@@ -74,7 +74,8 @@ def results_table(reports: list[Report]) -> str:
         lines.append(line.rstrip())
     marks = [report["points"] for report in reports if report["status"] == "graded"]
     if marks:
-        lines += ["", f"mean {mean(marks):.1f}, median {median(marks):g} of {most} points"]
+        middle = f"mean {round(mean(marks), 2):g}, median {round(median(marks), 2):g}"
+        lines += ["", f"{middle} of {most} points"]
     return "\n".join(lines)
 
 

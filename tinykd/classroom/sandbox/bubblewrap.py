@@ -8,6 +8,7 @@ import ctypes
 import json
 import os
 import re
+import select
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
-from .privileges import drop_capabilities, forbid_system_calls
+from .privileges import drop_capabilities, forbid_system_calls, hide_proc
 
 MB = 1 << 20
 WORK_FOLDER, SOCKET_FOLDER = "/student", "/sockets"
@@ -32,6 +33,7 @@ SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/localtime", "/etc/fonts", "/etc/altern
 DEVICES = ("/dev/null", "/dev/full", "/dev/random", "/dev/urandom")
 GPU_DEVICES = ("/dev/nvidia*", "/dev/nvidia-caps", "/dev/dri")
 NAMESPACES = ("mnt", "pid", "net", "ipc", "uts")  # "user" before them where we are not root
+KILL_SECONDS = 5  # that ending a sandbox may take
 UIDS = range(60_000, 65_000)  # where we are root, every sandbox gets one of these
 
 
@@ -119,6 +121,12 @@ def mounted_folders() -> list[Path]:
     return [folder for folder in found if folder not in (Path("/usr"), Path("/"))]
 
 
+def visible_folders() -> list[Path]:
+    """All that a submission can read, with links resolved."""
+    found = [*map(Path, SYSTEM_FOLDERS), *mounted_folders()]
+    return list(dict.fromkeys(folder.resolve() for folder in found if folder.exists()))
+
+
 class Sandbox:
     """A running, empty sandbox; it ends when its holder, a `cat`, does."""
 
@@ -135,6 +143,7 @@ class Sandbox:
         os.close(writing)
         with os.fdopen(reading) as info:
             self.pid = json.load(info)["child-pid"]
+        self._first_process = os.pidfd_open(self.pid)
         assert self.holder.stdin
         assert self.holder.stdout
         self.holder.stdin.write(b"\n")
@@ -159,9 +168,10 @@ class Sandbox:
         return sockets > MAX_SOCKETS or 1024 * used.total() > MEMORY
 
     def kill(self) -> None:
-        """End every process in it."""
+        """End every process in it, and wait until they have: the next one needs their memory."""
         self.holder.kill()
         self.holder.wait()
+        select.select([self._first_process], [], [], KILL_SECONDS)  # it ends as the last of them
 
 
 def enter(sandbox: Sandbox) -> int:
@@ -181,8 +191,9 @@ def enter(sandbox: Sandbox) -> int:
     child = os.fork()
     if child:
         return child
-    os.chdir(WORK_FOLDER)
     Path("/proc/self/oom_score_adj").write_text("1000")
+    hide_proc()
+    os.chdir(WORK_FOLDER)
     for name, value in LIMITS.items():
         resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))
     if "user" not in names:

@@ -25,10 +25,11 @@ PORTS = ("shell_port", "iopub_port", "stdin_port", "hb_port", "control_port")
 MAX_MESSAGE_BYTES = 16 << 20
 # What the servers import before they fork, and which variables they have.
 KERNEL_MODULES = """
-tinykd tinykd.plots tinykd.classroom.checks matplotlib.pyplot matplotlib_inline.backend_inline
-ipykernel.kernelapp ipykernel.zmqshell ipykernel.debugger IPython.core.completer
-IPython.core.completerlib IPython.core.debugger IPython.core.oinspect
-IPython.extensions.storemagic tornado.platform.asyncio tornado.queues encodings.idna mimetypes
+tinykd tinykd.plots tinykd.classroom.checks tinykd.classroom.grading.leftovers
+matplotlib.pyplot matplotlib_inline.backend_inline ipykernel.kernelapp ipykernel.zmqshell
+ipykernel.debugger IPython.core.completer IPython.core.completerlib IPython.core.debugger
+IPython.core.oinspect IPython.extensions.storemagic tornado.platform.asyncio tornado.queues
+encodings.idna mimetypes
 """
 VARIABLES = ("PATH", "HOME", "LANG", "PYTHONPATH", "LD_LIBRARY_PATH", "TINYKD_DATA", "TMPDIR")
 
@@ -90,6 +91,11 @@ class ForkServers:
 
     def _socket(self, name: str) -> str:
         return str(Path(self._folder.name, name))
+
+    @property
+    def folder(self) -> str:
+        """For files of a run; it goes with the servers, also where this process is killed."""
+        return self._folder.name
 
     @property
     def kernel_socket(self) -> str:

@@ -34,14 +34,14 @@ def centre(x):
 
 
 # %% role="check" name="centre.rows" points=1 hint="Each row has a mean of its own."
-check("centre.rows", centre(check.rng("centre.rows").normal(size=(3, 4)) + 5))
+check("centre.rows", check.call(centre, check.rng("centre.rows").normal(size=(3, 4)) + 5))
 
 # %% role="check" name="centre.deep" points=2 hint="The last axis is -1, however many there are."
-check("centre.deep", centre(check.rng("centre.deep").normal(size=(2, 3, 4)) + 5))
+check("centre.deep", check.call(centre, check.rng("centre.deep").normal(size=(2, 3, 4)) + 5))
 
 # %% role="hidden" name="centre.flat" points=4 hint="A single row has one mean."
 hidden_sentinel_centre = check.rng("centre.flat").normal(size=5) + 5
-check("centre.flat", centre(hidden_sentinel_centre))
+check("centre.flat", check.call(centre, hidden_sentinel_centre))
 
 
 # %% role="mutant" of="centre" name="centre.all" loses="centre.rows centre.deep" hint="You subtract one mean from all rows."
@@ -72,14 +72,14 @@ def spread(x, T=1.0):
 
 
 # %% role="check" name="spread.plain" points=8 hint="The mean of the squared distances."
-check("spread.plain", spread(check.rng("spread.plain").normal(size=(3, 4)) + 5))
+check("spread.plain", check.call(spread, check.rng("spread.plain").normal(size=(3, 4)) + 5))
 
 # %% role="check" name="spread.warm" points=16 hint="T is squared."
-check("spread.warm", spread(check.rng("spread.warm").normal(size=(3, 4)) + 5, T=4.0))
+check("spread.warm", check.call(spread, check.rng("spread.warm").normal(size=(3, 4)) + 5, T=4.0))
 
 # %% role="hidden" name="spread.cold" points=32 hint="A temperature may be below one."
 hidden_sentinel_spread = check.rng("spread.cold").normal(size=(2, 5)) + 5
-check("spread.cold", spread(hidden_sentinel_spread, T=0.25))
+check("spread.cold", check.call(spread, hidden_sentinel_spread, T=0.25))
 
 
 # %% role="mutant" of="spread" name="spread.no_T" loses="spread.warm spread.cold" hint="You leave out T."

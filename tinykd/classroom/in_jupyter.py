@@ -1,0 +1,54 @@
+"""What a check shows in a notebook, and what it asks the notebook for."""
+
+import ast
+import html
+import re
+import sys
+from typing import Any
+
+from ..progress import wrapped
+from .notebook_format import value_metadata
+
+
+def unreadable_cell(name: str) -> str:
+    """A word where the newest cell with `name` has a syntax error: an older one was looked at."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    if shell is None:
+        return ""
+    for source in reversed(shell.user_ns.get("In", [])):
+        if re.search(rf"^\s*(def|class) {name}\b", source, re.M):
+            try:
+                ast.parse(shell.transform_cell(source))
+            except SyntaxError as error:
+                return (
+                    f"(Your newest cell with {name} has a syntax error in line {error.lineno}: "
+                    "what was looked at is the version before it.)"
+                )
+            return ""
+    return ""
+
+
+def show_failure(failed: Exception) -> bool:
+    """Show the words as text that a narrow window breaks between words; True where that worked."""
+    ipython = sys.modules.get("IPython")
+    if ipython is None or not hasattr(ipython.get_ipython(), "kernel"):
+        return False  # a terminal has no HTML
+    from IPython.display import publish_display_data
+
+    first, *rest = str(failed).splitlines()
+    lines = "".join(f"<div style='margin-left:2em'>{html.escape(line)}</div>" for line in rest)
+    page = f"<div style='max-width:88ch'><b>{html.escape(first)}</b>{lines}</div>"
+    publish_display_data({"text/plain": "\n".join(wrapped(str(failed))), "text/html": page})
+    return True
+
+
+def publish(text: str, name: str, value: Any) -> None:
+    # The value goes into metadata, which plain nbval ignores: last-digit noise never fails it.
+    ipython = sys.modules.get("IPython")
+    if ipython is None or ipython.get_ipython() is None:
+        print(text)
+        return
+    from IPython.display import publish_display_data
+
+    publish_display_data({"text/plain": text}, value_metadata(name, value))
