@@ -23,7 +23,7 @@
 # |---|---|
 # | Difficulty | 4 of 5: six functions of four to twelve lines, one derivation |
 # | Importance | 4 of 5: how the smaller members of today's model families are distilled |
-# | Time | two hours of yours; 3 minutes of computing on 2 cores |
+# | Time | two hours of yours; 4 to 6 minutes of computing on 2 cores |
 # | Needs | lessons 02, 11 and 12 (divergences; a transformer; shifting and masking) |
 #
 # The numbers in the text are those of our own run at default scale; yours will differ a little. With `TINYKD_SCALE=smoke` everything runs, on students
@@ -2525,15 +2525,15 @@ paired(backward_more, "reverse KL, own samples")
 paired(backward_more, "MiniLLM")
 
 # %% [markdown]
-# **What we saw.** On its own samples MiniLLM writes less nonsense than the reverse KL token by token (first pair of lines), for it is allowed to choose where it goes. It pays in what is missing, and its sequences are a bit
+# **What we saw.** Against the reverse KL token by token (first pair of lines) MiniLLM has more valid sequences, for it is allowed to choose where it goes, and more is missing; in nonsense the difference has no star. Its sequences are
 # shorter: dividing the return does not remove the temptation to stop altogether. Undivided, it minimises exactly the number in the column *nonsense*, and gets furthest, with almost everything valid, a third of the
 # teacher's length and the most missing of all: it has learned to stop before anything can go wrong. Divided, it follows a direction that is no longer that number's gradient, and that keeps it going.
 #
 # Then the rows about time. Sampling makes a step several times as expensive (column *CPU s*; the teacher here is free, a real one is not), so four times the steps on the teacher's
-# samples cost about as much as one time on one's own. With the **forward** KL they buy *coverage*: much less is missing. In nonsense the two are so close that we got both signs in two runs of this lesson with four students each; the pair of lines
-# has this run's difference, and without a star the question is **undecided**. So on this toy, where the teacher's samples cost nothing and the student is still learning, nothing in these columns speaks for the on-policy forward KL at equal time.
-# With the **reverse** KL, four times the steps on the teacher's samples have less nonsense than the student's own samples or MiniLLM, and a little more is missing (the last two pairs of lines): not better or worse, but another point on the same
-# curve.
+# samples cost about as much as one time on one's own. With the **forward** KL they buy *coverage*: much less is missing. In nonsense the pair of lines
+# has no star: these students leave it **undecided**. So on this toy, where the teacher's samples cost nothing and the student is still learning, nothing in these columns speaks for the on-policy forward KL at equal time.
+# With the **reverse** KL, four times the steps on the teacher's samples give more valid sequences than the student's own samples or MiniLLM do (the last two pairs of lines); nonsense and missing are undecided. So here, too, the
+# cheaper source held its own.
 #
 # ## The whole picture
 #
@@ -2660,7 +2660,7 @@ plots.show(
 
 # %% [markdown]
 # **What we saw.** More steps on the teacher's samples make the best student of the three on the teacher's prefixes, and the gap to its own prefixes stays open. Trained on its own samples a student is no better to a validation loss
-# than after the same number of steps on the teacher's samples, but its gap is the smallest. That is what on-policy training repairs. The intervals of the printed differences say how far these students decide it.
+# than after the same number of steps on the teacher's samples, but its gap is smaller: the printed difference has a star. That is what on-policy training repairs. Against four times the steps the gap is not decided by these students.
 #
 # ## What to keep
 # - A student is trained on prefixes that others wrote and is used on its own. The gap is **exposure bias**; it grows with the length, and no loss on held-out data shows it.

@@ -1855,8 +1855,10 @@ def ask(model, text):
 def show_answer(title, text):
     print(f"\n--- {title}:\n{narrow(text)}")
     verdict = "right" if lm.verify(text, answer) else "WRONG"
-    print(f"    [{verdict}: the answer is {answer}. Wrong equations:", end=" ")
-    print(f"{', '.join(slips(text)) or 'none'}]", flush=True)
+    words = (
+        f"[{verdict}: the answer is {answer}. Wrong equations: {', '.join(slips(text)) or 'none'}]"
+    )
+    print(textwrap.fill(words, 86, initial_indent=" " * 4, subsequent_indent=" " * 4), flush=True)
 
 
 llm, llm_tokenizer = smollm2()

@@ -50,14 +50,14 @@ def build_lesson(
     solution = _solution(lesson, proof)
     if force or reuse_outputs(target, solution, proof.reference):
         execute(solution, target.parent, lesson.name)
-        if problems := long_lines(solution):
-            raise LessonError("\n".join(problems))
         metadata = solution.metadata["tinykd"]
         seconds = sum(metadata["seconds"].values())
         log(f"{lesson.name}: executed in {seconds:.1f} s at {metadata['scale']} scale")
     else:
         log(f"{lesson.name}: its code is what it was, its outputs are kept")
     write_text(target, dump(solution))
+    if problems := long_lines(solution):
+        raise LessonError("\n".join(problems))
 
 
 def check_lesson(source: Path, log: Log = print, limits: dict[str, Any] | None = None) -> list[str]:
@@ -83,7 +83,7 @@ def check_lesson(source: Path, log: Log = print, limits: dict[str, Any] | None =
         problems.append(f"{path}: {reason}")
     elif path.read_text("utf-8") != dump(solution):
         problems.append(f"{path}: not what the source gives")
-    return problems
+    return [*problems, *long_lines(solution)]
 
 
 def _proved(source: Path, log: Log, limits: dict[str, Any] | None) -> tuple[Lesson, Proof]:
