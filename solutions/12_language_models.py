@@ -971,7 +971,7 @@ ends = {
 
 # %% role="show" name="modes" folded=true
 figure, grid = plt.subplots(1, 4, figsize=(13, 2.8), sharey=True, layout="constrained")
-print("probability        start   left favourite   valley   right favourite   KL(p||q)  KL(q||p)")
+print("probability        start   left favourite   valley   right favourite   KL(p||q) KL(q||p)")
 p = softmax(two)
 print(f"{'teacher':24s} {p[:85].sum():16.1%} {p[85:110].sum():8.1%} {p[110:].sum():17.1%}")
 for axes, name in zip(grid, directions, strict=True):
@@ -983,7 +983,7 @@ for axes, name in zip(grid, directions, strict=True):
         print(
             f"{name:17s} {start:6d} {q[:85].sum():16.1%} {q[85:110].sum():8.1%} "
             f"{q[110:].sum():17.1%} {tinykd.forward_kl(z, two):10.2f} "
-            f"{tinykd.reverse_kl(z, two):9.2f}"
+            f"{tinykd.reverse_kl(z, two):8.2f}"
         )
     axes.set(title=name, xlabel="token")
     axes.spines[["top", "right"]].set_visible(False)
