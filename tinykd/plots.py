@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from .progress import in_notebook
+
 # Okabe and Ito 2008, "Color Universal Design": black last, it is for reference lines.
 COLORS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000"]
 
@@ -104,12 +106,10 @@ def show(alt: str) -> None:
     import base64
     import html
     import io
-    import sys
 
     import matplotlib.pyplot as plt
 
-    ipython = sys.modules.get("IPython")
-    if ipython is None or not hasattr(ipython.get_ipython(), "kernel"):
+    if not in_notebook():
         return plt.show()
     from IPython.display import publish_display_data
 

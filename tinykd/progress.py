@@ -43,6 +43,12 @@ class Interrupted(KeyboardInterrupt):
         return wrapped(str(self))
 
 
+def in_notebook() -> bool:
+    """Whether a Jupyter kernel runs this, which can show HTML; IPython in a terminal cannot."""
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
+
+
 def wrapped(text: str) -> list[str]:
     """Lines of at most 88 characters: JupyterLab would break longer ones inside a word."""
     return [

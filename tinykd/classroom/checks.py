@@ -27,10 +27,9 @@ class CheckFailed(AssertionError):
     """A check's verdict. IPython shows its words alone, without a traceback."""
 
     def _render_traceback_(self) -> list[str]:
-        shown = show_failure(self)
-        return wrapped(
-            str(self).partition("\n")[0].partition(" What is")[0] if shown else str(self)
-        )
+        if show_failure(self):
+            return wrapped(str(self).partition("\n")[0].partition(" What is")[0])
+        return wrapped(str(self))
 
 
 class Checks:
@@ -99,13 +98,10 @@ class Checks:
         One that did loses the check that comes next. `may_change` lists the arguments that are
         there to be changed, such as a student to be trained.
         """
-        if self.given_away is None:
-            watch = Watch(answer, args, kwargs, may_change)
-            result = answer(*args, **kwargs)
-        else:  # the proof asks whether an answer could have read its result instead
-            seen = readable(sys._getframe(1))
-            watch = Watch(answer, args, kwargs, may_change)
-            result = answer(*args, **kwargs)
+        seen = {} if self.given_away is None else readable(sys._getframe(1))
+        watch = Watch(answer, args, kwargs, may_change)
+        result = answer(*args, **kwargs)
+        if self.given_away is not None:  # could an answer have read its result instead?
             self.given_away.setdefault(answer.__name__, set()).update(giveaways(seen, result))
         self._changed += [
             f"{answer.__name__} changes its argument {one}" for one in watch.changed()

@@ -6,7 +6,7 @@ import re
 import sys
 from typing import Any
 
-from ..progress import wrapped
+from ..progress import in_notebook, wrapped
 from .notebook_format import value_metadata
 
 
@@ -31,9 +31,8 @@ def unreadable_cell(name: str) -> str:
 
 def show_failure(failed: Exception) -> bool:
     """Show the words as text that a narrow window breaks between words; True where that worked."""
-    ipython = sys.modules.get("IPython")
-    if ipython is None or not hasattr(ipython.get_ipython(), "kernel"):
-        return False  # a terminal has no HTML
+    if not in_notebook():
+        return False
     from IPython.display import publish_display_data
 
     first, *rest = str(failed).splitlines()
@@ -44,7 +43,10 @@ def show_failure(failed: Exception) -> bool:
 
 
 def publish(text: str, name: str, value: Any) -> None:
-    # The value goes into metadata, which plain nbval ignores: last-digit noise never fails it.
+    """Show `text`, and record `value` for the check `name` in the output's metadata.
+
+    Plain nbval ignores metadata: last-digit noise never fails it.
+    """
     ipython = sys.modules.get("IPython")
     if ipython is None or ipython.get_ipython() is None:
         print(text)

@@ -20,6 +20,12 @@ def value_metadata(name: str, value: Any) -> dict[str, Any]:
     return {"tinykd": {"check": name, "value": json.dumps(value)}}
 
 
+def recorded_output(name: str, value: Any) -> dict[str, Any]:
+    """The output of a reference's check cell, as a run of the check `name` leaves it."""
+    text = {"text/plain": f"recorded: {name}"}
+    return {"output_type": "display_data", "data": text, "metadata": value_metadata(name, value)}
+
+
 def recorded_value(outputs: list[Any], name: str) -> Any:
     """The one value recorded for the check `name` in a cell's outputs, or NOT_RECORDED."""
     records = [output.get("metadata", {}).get("tinykd") for output in outputs]

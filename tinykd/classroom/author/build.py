@@ -20,10 +20,9 @@ from .notebooks import dump, execute, long_lines, make_notebook, reuse_outputs, 
 from .prove import Proof, prove, prove_many_seeds
 
 OTHER_SEEDS = (1, 2, 3)  # of the whole proof
-MANY_SEEDS = range(
-    200
-)  # of its answers and checks, where a source is new: so any class's seed works
-SAMPLE_SEEDS = range(1000, 1003)  # where it is not
+# Where a source is new its right answers are proved under these (its mistakes under fewer, see
+# prove_many_seeds), so that most likely any class's seed will do; where it is not, under a sample.
+MANY_SEEDS, SAMPLE_SEEDS = range(200), range(1000, 1003)
 SHOWN = ("", "show")  # the roles of cells that no check depends on
 MAX_VALUES = 2_000  # numbers in one check's value: the expected values ship with the lesson
 Log = Callable[[str], None]
@@ -34,7 +33,8 @@ def build_lesson(
 ) -> None:
     """Prove one lesson and write what it generates; execute only where the source changed.
 
-    `limits` goes to `read_lesson`. Raises LessonError, in words, before anything is written.
+    `limits` goes to `read_lesson`. Raises LessonError, in words, before anything is written; only
+    for printed lines that are too long afterwards, as they are known once the lesson has run.
     """
     lesson, proof = _proved(source, log, limits)
     proved, target = proof_digest(lesson), source.with_suffix(".ipynb")

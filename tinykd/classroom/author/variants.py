@@ -8,13 +8,10 @@ import functools
 import json
 import os
 import pickle
-import select
-import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +19,7 @@ from ..child_environment import ONE_THREAD, child_environment
 from ..compare import compare, finite
 from ..notebook_format import CHECK_ROLES, stub
 from .lesson import Cell, Lesson, LessonError
+from .run_cells import in_fork, run_cells, run_setup
 
 WALL_SECONDS = 12  # that a variant may take for each CPU second a cell may
 RUN = ("answer", *CHECK_ROLES)
@@ -100,7 +98,7 @@ def _values(
     runs: list[Values] = []
     for seed in seeds:
         os.environ["TINYKD_SEED"] = seed
-        _run_setup(lesson, namespace)
+        run_setup(lesson, namespace)
         run: Values = {}
         for name, chosen in variants.items():
             if runs and name != REFERENCE:
@@ -109,12 +107,12 @@ def _values(
             def job(name: str = name, chosen: dict[str, str] = chosen) -> dict[str, Any]:
                 if name == RESCALED:
                     os.environ["TINYKD_SCALE"] = "default"
-                    _run_setup(lesson, namespace)
+                    run_setup(lesson, namespace)
                 namespace["check"].given_away = {} if name == REFERENCE else None
-                result = _run_cells(cells_for(lesson, name), namespace, chosen, limit)
+                result = run_cells(cells_for(lesson, name), namespace, chosen, limit)
                 return result | {"given away": namespace["check"].given_away or {}}
 
-            run[name] = _in_fork(job, WALL_SECONDS * limit)
+            run[name] = in_fork(job, WALL_SECONDS * limit)
         runs.append(run)
     return runs
 
@@ -127,40 +125,31 @@ def _many_seeds(
     seeds: Sequence[str],
     mutant_seeds: int,
 ) -> dict[str, Any]:
-    _run_setup(lesson, namespace)
+    run_setup(lesson, namespace)
     again = any("check.rng(" in cell.source for cell in lesson.all("setup"))
-    right: dict[str, dict[str, Any]] = {}
 
-    def values(chosen: dict[str, str], exercises: set[str], seed: str) -> dict[str, Any]:
+    def values(name: str, seed: str) -> dict[str, Any]:
         os.environ["TINYKD_SEED"] = namespace["check"]._seed = seed
         own = dict(namespace)
         if again:
-            _run_setup(lesson, own)
-        cells = [c for c in lesson.all(*RUN) if c.role == "answer" or c.exercise in exercises]
-        return _run_cells(cells, own, chosen, limit)
+            run_setup(lesson, own)
+        return run_cells(cells_for(lesson, name), own, variants[name], limit)
 
-    def lost(
-        chosen: dict[str, str], exercises: set[str], some: Sequence[str] = seeds
-    ) -> dict[str, list[str]]:
+    def lost(name: str, some: Sequence[str]) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
         for seed in some:
-            results = values(chosen, exercises, seed)
-            for check in lesson.checks:
-                if check.exercise in exercises and loses(check, results, right[seed]):
+            results = values(name, seed)
+            for check in cells_for(lesson, name):
+                if check.role != "answer" and loses(check, results, right[seed]):
                     found.setdefault(check.name, []).append(seed)
         return found
 
-    everything = {cell.name for cell in lesson.all("answer")}
     wall = WALL_SECONDS * limit + 2.0 * len(seeds)
-    right |= _in_fork(
-        lambda: {seed: values(variants[REFERENCE], everything, seed) for seed in seeds}, 3 * wall
-    )
-    result = {REFERENCE: _in_fork(lambda: lost(variants[REFERENCE], everything), 3 * wall)}
+    right = in_fork(lambda: {seed: values(REFERENCE, seed) for seed in seeds}, 3 * wall)
+    result = {REFERENCE: in_fork(lambda: lost(REFERENCE, seeds), 3 * wall)}
     for cell in lesson.all("alternative", "mutant"):
-        exercises = {one.exercise for one in cells_for(lesson, cell.name) if one.role != "answer"}
         some = seeds[:mutant_seeds] if cell.role == "mutant" else seeds
-        job = functools.partial(lost, variants[cell.name], exercises, some)
-        result[cell.name] = _in_fork(job, wall)
+        result[cell.name] = in_fork(functools.partial(lost, cell.name, some), wall)
     return result
 
 
@@ -183,72 +172,6 @@ def loses(check: Cell, values: dict[str, Any], reference: dict[str, Any]) -> boo
     if "value" not in found or "value" not in right or not finite(right["value"]):
         return True
     return compare(found["value"], right["value"], check.rtol, check.atol) is not None
-
-
-def _run_setup(lesson: Lesson, namespace: dict[str, Any]) -> None:
-    for cell in lesson.all("setup"):
-        exec(compile(cell.source, f"<{cell.name}>", "exec"), namespace)
-
-
-def _in_fork(job: Callable[[], dict[str, Any]], seconds: float) -> dict[str, Any]:
-    """What `job` returns in a fork of this process."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            result = json.dumps(job(), default=sorted).encode()
-            while result:
-                result = result[os.write(writing, result) :]
-        finally:
-            os._exit(0)  # never the parent's exit handlers
-    os.close(writing)
-    data = b""
-    deadline = time.monotonic() + seconds  # for what sleeps or ignores its alarm
-    while select.select([reading], [], [], max(0.0, deadline - time.monotonic()))[0]:
-        if not (chunk := os.read(reading, 1 << 16)):
-            break
-        data += chunk
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    os.close(reading)
-    try:
-        return json.loads(data)
-    except ValueError:  # killed, or died: every check is lost
-        return {"answer cells": {"all": f"no result within {seconds:g} s"}}
-
-
-def _time_is_up(*_: Any) -> None:
-    raise TimeoutError("took too long")
-
-
-def _run_cells(
-    cells: list[Cell], namespace: dict[str, Any], answers: dict[str, str], limit: float
-) -> dict[str, Any]:
-    result: dict[str, Any] = {"answer cells": {}}
-    signal.signal(signal.SIGPROF, _time_is_up)
-    for cell in cells:
-        recorded = namespace["check"].recorded
-        recorded.clear()
-        signal.setitimer(signal.ITIMER_PROF, limit)  # CPU time: a busy machine is no mistake
-        try:
-            source = answers.get(cell.name, cell.source)
-            exec(compile(source, f"<{cell.name}>", "exec"), namespace)
-        except BaseException as error:  # SystemExit in an answer is a wrong answer too
-            words = f"{type(error).__name__}: {error}"[:300]
-            if cell.role == "answer":
-                result["answer cells"][cell.name] = words
-            else:
-                result[cell.name] = {"error": words}
-            continue
-        if cell.role != "answer":
-            names = [name for name, _ in recorded]
-            right = names == [cell.name]
-            wrong = {
-                "error": f"the cell must call check({cell.name!r}, ...) once; it recorded {names}"
-            }
-            result[cell.name] = {"value": recorded[0][1]} if right else wrong
-    signal.setitimer(signal.ITIMER_PROF, 0)
-    return result
 
 
 if __name__ == "__main__":

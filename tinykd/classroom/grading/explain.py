@@ -2,6 +2,7 @@
 
 import re
 
+from ..mistakes import most_likely
 from .result import NOT_WRITTEN, CellResults, CheckResult
 
 WRONG = "wrong for other inputs"  # all that is said of most lost hidden checks
@@ -32,18 +33,13 @@ def explain(checks: list[CheckResult], results: CellResults) -> None:
 
 
 def _name_mistake(check: CheckResult, others: list[CheckResult]) -> None:
-    """Name the known mistake that explains the check: as a fact if it explains every lost one of
-    the exercise, and more than one number; any number may come about in several ways.
-    """
     lost = [one for one in others if not one.hidden and not one.passed]
-    for name, hint in check.mistakes:
-        if all(name in dict(one.mistakes) for one in lost):
-            check.mistake = name
-            certain = sum(one.numbers for one in lost) > 1
-            check.hint = hint if certain else f"Perhaps: {hint}"
-            return
     if check.mistakes:
-        check.hint = f"Perhaps: {check.mistakes[0][1]}"
+        check.mistake, check.hint = most_likely(
+            check.mistakes,
+            lambda name: all(name in dict(one.mistakes) for one in lost),
+            sum(one.numbers for one in lost),
+        )
 
 
 def _explain_visible(check: CheckResult, results: CellResults) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..author.notebooks import KERNELSPEC
-from ..notebook_format import CHECK_ROLES, value_metadata
+from ..notebook_format import CHECK_ROLES, recorded_output
 from .graft import lesson_of
 from .read_submission import NotGradable, read_submission
 from .reference import names_used, read_reference
@@ -52,9 +52,7 @@ def visible_reference(path: Path) -> dict[str, Any]:
         if cell["metadata"]["role"] in CHECK_ROLES:
             name = cell["metadata"]["name"]
             entry = dict(found["checks"][name])
-            text = {"text/plain": f"recorded: {name}"}
-            output = {"output_type": "display_data", "data": text}
-            cell["outputs"] = [output | {"metadata": value_metadata(name, entry.pop("value"))}]
+            cell["outputs"] = [recorded_output(name, entry.pop("value"))]
             cell["metadata"] |= entry
         cells.append(cell)
     about = {"lesson": found["lesson"], "mutants": json.dumps(found["mutants"])}

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nbformat import v4
-
 from ..author.expected_values import mistakes_metadata
 from ..author.lesson import LessonError, read_lesson
 from ..author.notebooks import make_notebook
 from ..author.prove import prove
-from ..notebook_format import CHECK_ROLES, NOT_RECORDED, recorded_value, value_metadata
+from ..notebook_format import CHECK_ROLES, NOT_RECORDED, recorded_output, recorded_value
 from .read_submission import NotGradable, read_submission
 
 
@@ -61,8 +59,7 @@ def make_reference(source: Path, seed: int) -> Reference:
     for cell in notebook.cells:
         name = cell.metadata.get("name")
         if name in proof.reference:
-            text, value = {"text/plain": f"recorded: {name}"}, proof.reference[name]
-            output = v4.new_output("display_data", text, metadata=value_metadata(name, value))
+            output = recorded_output(name, proof.reference[name])
             cell.execution_count, cell.outputs = 1, [output]  # nbval skips cells that never ran
     sha256 = hashlib.sha256(f"{seed}:".encode() + source.read_bytes()).hexdigest()
     return Reference(lesson.name, json.loads(json.dumps(notebook)), seed, sha256)
