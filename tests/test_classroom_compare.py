@@ -273,3 +273,15 @@ def test_the_words_say_which_version_was_looked_at(check, monkeypatch):
 def test_a_factor_next_to_one_is_not_called_one_time():
     assert "1 times" not in words(1.0004 * RIGHT, RIGHT)
     assert "0.0004 of it too large" in words(1.0004 * RIGHT, RIGHT)
+
+
+def test_a_failure_is_shown_once_though_ipython_asks_twice(check, monkeypatch):
+    shown = []
+    monkeypatch.setattr(
+        tinykd.classroom.checks, "show_failure", lambda failed: shown.append(failed) or True
+    )
+    with pytest.raises(CheckFailed) as failed:
+        check("double.plain", -RIGHT)
+    first, second = (failed.value._render_traceback_() for _ in range(2))
+    assert first == second == ["double.plain: not yet."]
+    assert len(shown) == 1

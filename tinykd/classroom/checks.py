@@ -26,8 +26,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 class CheckFailed(AssertionError):
     """A check's verdict. IPython shows its words alone, without a traceback."""
 
+    _shown: bool | None = None
+
     def _render_traceback_(self) -> list[str]:
-        if show_failure(self):
+        if self._shown is None:  # IPython asks twice
+            self._shown = show_failure(self)
+        if self._shown:
             return wrapped(str(self).partition("\n")[0].partition(" What is")[0])
         return wrapped(str(self))
 
