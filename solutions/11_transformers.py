@@ -1825,7 +1825,7 @@ plots.show(
 #
 # The teacher found the rule in 7,168 reviews. Distillation moved it to a student that saw 256; it did not come from nowhere.
 #
-# On the right of the figure: the teacher's head that looks most from the two feelings at *not*, and the same head in two students. The one that matched scores looks where the teacher looks. That the other does not proves little: its heads have no reason to stand in the teacher's order.
+# On the right of the figure: the teacher's head that looks most from the two feelings at *not*, and the same head in two students. In this review the one that matched scores follows the teacher in several rows (*not* looks at *but*), more faintly, and misses the brightest one, from *good* to *not*. It is right in five reviews of six. That the other student looks elsewhere proves little: its heads have no reason to stand in the teacher's order.
 #
 # ### An experiment of your own
 #
