@@ -108,12 +108,11 @@ def test_only_positions_that_predict_an_answer_have_a_gradient(dense, objective)
 def test_more_padding_changes_neither_loss_nor_gradient(dense):
     """Pitfall 12: the same batch, six columns wider."""
     narrow = rows(dense=dense)
-    wide = {k: v for k, v in narrow.items() if k in ("positions", "labels", "index", "mask")}
+    wide = {k: v for k, v in narrow.items() if k in ("positions", "labels", "index")}
     for name, filler in (("input_ids", 7), ("attention_mask", 0)):
         wide[name] = torch.cat([narrow[name], torch.full((8, 6), filler)], 1)
     if dense:
         wide["labels"] = torch.cat([narrow["labels"], torch.full((8, 6), -100)], 1)
-        wide["mask"] = wide["labels"] != -100
     else:
         wide["positions"] = narrow["positions"] // 10 * 16 + narrow["positions"] % 10
     same(loss_and_gradient(wide), loss_and_gradient(narrow))

@@ -44,8 +44,8 @@ class SequenceBatches(Source):
 
     Yields mappings for Trainer: "input_ids" and "attention_mask" (B, T), padded on the right;
     "positions" (N,), the flat positions that predict an answer token; their "labels" (N,); "index"
-    (B,), the examples' numbers. With `dense`, labels are (B, T) with -100 elsewhere, "mask" (B, T)
-    is True where they are not, and no positions are picked: for terms that look along a sequence.
+    (B,), the examples' numbers. With `dense`, labels are (B, T) with -100 elsewhere, where no term
+    counts, and no positions are picked: for terms that look along a sequence.
 
     Prefer `tokens`: batches of equally many examples but unlike length weigh the same, so that a
     token of a short answer, its end above all, counts for more than one of a long answer.
@@ -129,7 +129,7 @@ class SequenceBatches(Source):
             "attention_mask": (torch.arange(ids.shape[1]) < lengths[:, None]).long(),
             "index": as_index(index),
         }
-        if self.dense:  # the mask is for terms that do not read labels, such as SoftTargets
-            return {**batch, "labels": labels, "mask": labels != IGNORE}
+        if self.dense:
+            return {**batch, "labels": labels}
         positions = (labels.flatten() != IGNORE).nonzero().squeeze(1)
         return {**batch, "positions": positions, "labels": labels.flatten()[positions]}

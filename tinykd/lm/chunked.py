@@ -143,8 +143,7 @@ class Chunked(Objective):
         head: Any = out.student
         if not isinstance(head, LazyLogits):
             raise ValueError("Chunked needs a student without its head: Trainer(Headless(model))")
-        valid = torch.stack(self.valid(out.batch), 1)  # (N, K)
-        counts = valid.any(1)
+        counts = torch.stack(self.valid(out.batch)).any(0)  # (N,)
         head = head._replace(hidden=blank(head.hidden, counts))
         teachers = out.teachers or {None: Targets(out.teacher, {})}
         said = [one.logits for one in teachers.values()]
@@ -159,8 +158,7 @@ class Chunked(Objective):
                 self.each(replace(out, batch=part, student=logits, teachers=asked)), 1
             )
 
-        each = chunked(values, head, *said, *own.values(), size=self.size)  # (N, K)
-        return each.masked_fill(~valid, 0.0).sum(0)
+        return chunked(values, head, *said, *own.values(), size=self.size).sum(0)  # (N, K)
 
 
 class _Again(torch.autograd.Function):
