@@ -39,8 +39,9 @@ from typing import Any
 
 from nbformat import v4
 
-from tinykd.classroom.author.lesson import Lesson, read_lesson
+from tinykd.classroom.author.lesson import Lesson
 from tinykd.classroom.author.notebooks import KERNELSPEC, dump, make_notebook
+from tinykd.classroom.author.read_lesson import read_lesson
 from tinykd.classroom.child_environment import ONE_THREAD
 from tinykd.classroom.grading.reference import make_reference
 from tinykd.classroom.notebook_format import CHECK_ROLES, recorded_value, stub

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("jupytext")
 pytest.importorskip("nbval")
 
-from tinykd.classroom.author.lesson import read_lesson
+from tinykd.classroom.author.read_lesson import read_lesson
 from tinykd.classroom.grading.reference import read_reference
 from tinykd.classroom.notebook_format import stub
 

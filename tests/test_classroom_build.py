@@ -12,15 +12,15 @@ import pytest
 
 from tinykd.classroom.author import build
 from tinykd.classroom.author.kill_matrix import put_section
-from tinykd.classroom.author.lesson import LessonError, long_gaps, read_lesson
+from tinykd.classroom.author.lesson import LessonError
 from tinykd.classroom.author.notebooks import long_lines
 from tinykd.classroom.author.prove import prove, prove_many_seeds
+from tinykd.classroom.author.read_lesson import long_gaps, read_lesson
 from tinykd.classroom.author.variants import run_variants
 
 pytestmark = pytest.mark.slow
 
 SOURCE = Path(__file__).parent / "fixtures" / "course" / "solutions" / "01_fixture.py"
-LIMITS = {"exercises": (1, 6), "mutants": 3}
 LUCKY = """    import os
     lucky = os.environ["TINYKD_SEED"] == "2"
     return (x * x).mean(), 2 * x / (x.size if lucky else 1)
@@ -35,7 +35,7 @@ def built(tmp_path_factory):
     said, proofs = [], []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(build, "prove", lambda *a, **k: proofs.append(prove(*a, **k)) or proofs[0])
-        build.build_lesson(Path(source), log=said.append, limits=LIMITS)
+        build.build_lesson(Path(source), log=said.append)
     return folder, "\n".join(said), proofs[0]
 
 
@@ -50,7 +50,7 @@ def course(built, tmp_path, monkeypatch):
 
 def stale(course):
     source = course / "solutions" / "01_fixture.py"
-    return "\n".join(build.check_lesson(source, log=lambda text: None, limits=LIMITS))
+    return "\n".join(build.check_lesson(source, log=lambda text: None))
 
 
 def test_build_makes_everything(built):
@@ -87,7 +87,7 @@ def test_only_what_changed_is_executed(course, monkeypatch):
     said = []
     source = course / "solutions" / "01_fixture.py"
     edit(source, "A lesson for", "A text for")
-    build.build_lesson(source, log=said.append, limits=LIMITS)
+    build.build_lesson(source, log=said.append)
     assert said[-1] == "01_fixture: its code is what it was, its outputs are kept"
     assert stale(course) == ""
     assert "A text for" in (course / "solutions" / "01_fixture.ipynb").read_text()
@@ -164,25 +164,33 @@ def test_bad_sources_name_file_and_cell(tmp_path, old, new, said):
     source = Path(shutil.copy(SOURCE, tmp_path))
     edit(source, old, new)
     with pytest.raises(LessonError) as error:
-        read_lesson(source, **LIMITS)
+        read_lesson(source)
     assert said in str(error.value)
     assert "01_fixture.py: " in str(error.value)
 
 
 def test_limits_of_a_lesson(tmp_path):
-    with pytest.raises(LessonError, match="2 exercises; a lesson has 3 to 6"):
-        read_lesson(SOURCE)
-    with pytest.raises(LessonError, match="'energy' has 3 mutants, fewer than 4"):
-        read_lesson(SOURCE, (1, 6), 4)
-    source = Path(shutil.copy(SOURCE, tmp_path))
+    (tmp_path / "solutions").mkdir()
+    source = Path(shutil.copy(SOURCE, tmp_path / "solutions"))
+    read_lesson(source)
+    for table, said in (
+        ("exercises = [3, 6]", "2 exercises; a lesson has 3 to 6"),
+        ("mutants = 4", "'energy' has 3 mutants, fewer than 4"),
+        ("mutant = 4", "is like exercises = "),
+        ("mutants = '4'", "is like exercises = "),
+        ("exercises = 3", "is like exercises = "),
+        ("exercises = [3", "is not TOML"),
+    ):
+        (tmp_path / "pyproject.toml").write_text(f"[tool.tinykd]\n{table}\n")
+        with pytest.raises(LessonError, match=re.escape(said)):
+            read_lesson(source)
+    (tmp_path / "pyproject.toml").unlink()
     edit(
         source,
         "# %% [markdown]\n# The mean",
         "# %% [markdown]\n# Prose.\n\n" * 6 + "# %% [markdown]\n# The mean",
     )
-    assert (
-        "8 cells between softmax.stable and energy" in long_gaps(read_lesson(source, **LIMITS))[0]
-    )
+    assert "8 cells between softmax.stable and energy" in long_gaps(read_lesson(source))[0]
 
 
 def test_proof_finds_wrong_claims(tmp_path):
@@ -192,7 +200,7 @@ def test_proof_finds_wrong_claims(tmp_path):
     edit(source, "    # YOUR CODE: two lines\n", "    if T == 0.5: return np.zeros(1)\n")
     edit(source, '"loss": value', '"loss": value + len(os.environ["TINYKD_SCALE"])')
     edit(source, "import numpy as np", "import os\nimport numpy as np")
-    found = "\n".join(prove(read_lesson(source, **LIMITS), limit=1).problems)
+    found = "\n".join(prove(read_lesson(source), limit=1).problems)
     assert (
         "no_max loses ['softmax.secret', 'softmax.stable'], but declares ['softmax.plain'" in found
     )
@@ -210,7 +218,7 @@ def test_build_refuses_what_another_seed_breaks(tmp_path):
         "check.call(softmax, np.arange(40.0).reshape(4, 10))",
     )
     with pytest.raises(LessonError) as error:
-        build.build_lesson(source, log=lambda text: None, limits=LIMITS)
+        build.build_lesson(source, log=lambda text: None)
     found = str(error.value)
     assert "check softmax.plain: the same value under another seed: anyone can look it up" in found
     assert 'draw its inputs from check.rng("softmax.plain")' in found
@@ -218,7 +226,7 @@ def test_build_refuses_what_another_seed_breaks(tmp_path):
     source = Path(shutil.copy(SOURCE, tmp_path / "solutions"))
     edit(source, "    return (x * x).sum(), 2 * x\n", LUCKY)
     with pytest.raises(LessonError) as error:
-        build.build_lesson(source, log=lambda text: None, limits=LIMITS)
+        build.build_lesson(source, log=lambda text: None)
     assert "energy.sum earns energy.gradient under 1 seeds: 2, ..." in str(error.value)
     assert not (tmp_path / "lessons").exists()
 
@@ -228,7 +236,7 @@ def proved(tmp_path, *edits, seeds=()):
     source = Path(shutil.copy(SOURCE, tmp_path))
     for old, new in edits:
         edit(source, old, new)
-    lesson = read_lesson(source, **LIMITS)
+    lesson = read_lesson(source)
     if seeds:
         return "\n".join(prove_many_seeds(lesson, seeds))
     return "\n".join(prove(lesson, other_seeds=(1, 2)).problems)
@@ -287,7 +295,7 @@ def test_build_refuses_checks_that_call_an_answer_themselves(tmp_path):
     source = Path(shutil.copy(SOURCE, tmp_path / "solutions"))
     edit(source, PLAIN, PLAIN.replace("check.call(softmax, ", "softmax("))
     with pytest.raises(LessonError, match=r"cell 'softmax.plain': it calls softmax\(...\) itself"):
-        build.build_lesson(source, log=lambda text: None, limits=LIMITS)
+        build.build_lesson(source, log=lambda text: None)
 
 
 def test_long_printed_lines_are_refused():
@@ -313,7 +321,7 @@ def test_proof_under_a_seed_of_ones_own(built, monkeypatch):
         return kept
 
     monkeypatch.setattr("tinykd.classroom.author.prove.run_variants", run_and_keep)
-    proof = prove(read_lesson(SOURCE, **LIMITS), seed=2**62, other_seeds=[0])
+    proof = prove(read_lesson(SOURCE), seed=2**62, other_seeds=[0])
     assert proof.problems == []
     assert kept[1]["reference"] == built[2].values["reference"]
     assert proof.reference["softmax.plain"] != built[2].reference["softmax.plain"]

@@ -29,7 +29,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from tinykd.classroom.author.lesson import read_lesson
+from tinykd.classroom.author.read_lesson import read_lesson
 from tinykd.classroom.cli import app
 from tinykd.classroom.grading.read_submission import NotGradable
 from tinykd.classroom.grading.result import CheckResult, Grade

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tinykd.classroom.author.lesson import read_lesson
 from tinykd.classroom.author.notebooks import dump, make_notebook
+from tinykd.classroom.author.read_lesson import read_lesson
 from tinykd.classroom.roster.run_class import GradingOptions, grade_class
 from tinykd.classroom.sandbox import bubblewrap
 

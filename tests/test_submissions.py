@@ -39,7 +39,6 @@ pytestmark = pytest.mark.slow
 
 HERE = Path(__file__).parent / "submissions"
 LESSON = HERE / "course" / "solutions" / "01_grading.py"
-LIMITS = {"exercises": (1, 6), "mutants": 3}
 ALL, NOTHING, FIRST, SECOND = 63, 0, 7, 56
 CELL_SECONDS, SECONDS, JOBS = 4, 25, 2
 SECRET = "A-SECRET-OF-THE-GRADER"
@@ -69,7 +68,7 @@ def course(tmp_path_factory):
     folder = tmp_path_factory.mktemp("course")
     (folder / "solutions").mkdir()
     source = Path(shutil.copy(LESSON, folder / "solutions"))
-    build.build_lesson(source, log=lambda text: None, limits=LIMITS)
+    build.build_lesson(source, log=lambda text: None)
     return folder
 
 

@@ -30,7 +30,7 @@ def build(
         bool, typer.Option("--force", help="Execute even what did not change")
     ] = False,
 ) -> None:
-    """Make the notebooks of the lessons from solutions/NN_name.py, and prove their checks."""
+    """Make the notebooks of the lessons from solutions/NAME.py, and prove their checks."""
     _need_extra()
     from .author.build import build_lesson, check_lesson
     from .author.lesson import LessonError
@@ -50,6 +50,43 @@ def build(
             failed = True
     if failed:
         raise typer.Exit(1)
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="Its file name, such as homework")],
+    folder: Annotated[Path | None, typer.Argument(help="Where; ./NAME if left out")] = None,
+) -> None:
+    """Write a small homework that works, to be changed into yours."""
+    from .author.lesson import LessonError
+    from .author.new_lesson import new_lesson
+
+    folder = folder or Path(name)
+    try:
+        files = new_lesson(name, folder)
+    except LessonError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    typer.echo("\n".join(f"wrote {file}" for file in files))
+    typer.echo(f"Now: cd {folder} && tinykd build, then change solutions/{name}.py")
+
+
+@app.command()
+def release(
+    out: Annotated[Path, typer.Argument(help="A new folder, or a new .zip file")],
+    lesson: Annotated[str, typer.Option(help="Which, if there are several")] = "all",
+) -> None:
+    """Make what students get: notebook, visible values, data, environment, no answers."""
+    _need_extra()
+    from .author.lesson import LessonError
+    from .author.release import release
+
+    try:
+        files = release(_one_source(lesson), out)
+    except LessonError as error:
+        typer.echo(f"not released: {error}", err=True)
+        raise typer.Exit(2) from None
+    typer.echo(f"{out} holds {', '.join(files)}")
 
 
 @app.command()
@@ -81,8 +118,10 @@ def grade(
     submissions: Annotated[
         Path, typer.Argument(help="The folder with NAME.ipynb or NAME/LESSON.ipynb of each student")
     ],
-    lesson: Annotated[str, typer.Option(help="A lesson's number or name, such as 03")],
     out: Annotated[Path, typer.Option(help="Folder of the reports; the same one goes on")],
+    lesson: Annotated[
+        str, typer.Option(help="A lesson's number or name, such as 03, if there are several")
+    ] = "all",
     jobs: Annotated[int, typer.Option(min=1, help="Submissions at a time")] = _usable_cpus(),
     seed: Annotated[
         int | None, typer.Option(min=0, help="Draws the checks' inputs; random, and kept in --out")
@@ -107,16 +146,12 @@ def grade(
     from .sandbox.bubblewrap import SandboxMissing
 
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # names in any script
-    sources = _sources(lesson)
-    if len(sources) > 1:
-        names = ", ".join(path.stem for path in sources)
-        typer.echo(f"--lesson {lesson!r} fits {names}: name one", err=True)
-        raise typer.Exit(2)
+    source = _one_source(lesson)
     if unsafe:
         typer.echo(UNSAFE_WARNING)
     options = GradingOptions(jobs, not unsafe, gpu, seconds, cell_seconds)
     try:
-        result = grade_class(submissions, sources[0], out, options, seed, only or (), typer.echo)
+        result = grade_class(submissions, source, out, options, seed, only or (), typer.echo)
     except SandboxMissing as error:
         typer.echo(f"no sandbox: {error}\nNothing was graded. --unsafe goes without.", err=True)
         raise typer.Exit(2) from None
@@ -155,13 +190,28 @@ def _need_extra() -> None:
         raise typer.Exit(2)
 
 
+def _one_source(lesson: str) -> Path:
+    sources = _sources(lesson)
+    if len(sources) > 1:
+        names = ", ".join(path.stem for path in sources)
+        typer.echo(f"--lesson {lesson!r} fits {names}: name one", err=True)
+        raise typer.Exit(2)
+    return sources[0]
+
+
 def _sources(which: str) -> list[Path]:
     here = Path.cwd()
     roots = [folder for folder in (here, *here.parents) if (folder / "solutions").is_dir()]
     if not roots:
-        typer.echo(f"no solutions/ folder in {here} or above it: run this in a clone", err=True)
+        typer.echo(
+            f"no solutions/ folder in {here} or above it: run this in a clone of the course, or in "
+            "the folder of a homework (`tinykd new` makes one)",
+            err=True,
+        )
         raise typer.Exit(2)
-    every = sorted((roots[0] / "solutions").glob("[0-9][0-9]_*.py"))
+    if (data := roots[0] / "datasets").is_dir():
+        os.environ.setdefault("TINYKD_DATA", str(data))
+    every = sorted((roots[0] / "solutions").glob("*.py"))
     chosen = [path for path in every if which == "all" or path.stem.startswith(which)]
     if not chosen:
         names = ", ".join(path.stem for path in every)

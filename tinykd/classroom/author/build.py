@@ -15,9 +15,10 @@ from typing import Any
 from ..compare import compare, leaves
 from .expected_values import checks_file, mistakes_metadata
 from .kill_matrix import kill_matrix, put_section
-from .lesson import Lesson, LessonError, direct_calls, long_gaps, read_lesson
+from .lesson import Lesson, LessonError
 from .notebooks import dump, execute, long_lines, make_notebook, reuse_outputs, write_text
 from .prove import Proof, prove, prove_many_seeds
+from .read_lesson import direct_calls, long_gaps, read_lesson, untested
 
 OTHER_SEEDS = (1, 2, 3)  # of the whole proof
 # Where a source is new its right answers are proved under these (its mistakes under fewer, see
@@ -28,17 +29,15 @@ MAX_VALUES = 2_000  # numbers in one check's value: the expected values ship wit
 Log = Callable[[str], None]
 
 
-def build_lesson(
-    source: Path, force: bool = False, log: Log = print, limits: dict[str, Any] | None = None
-) -> None:
+def build_lesson(source: Path, force: bool = False, log: Log = print) -> None:
     """Prove one lesson and write what it generates; execute only where the source changed.
 
-    `limits` goes to `read_lesson`. Raises LessonError, in words, before anything is written; only
-    for printed lines that are too long afterwards, as they are known once the lesson has run.
+    Raises LessonError, in words, before anything is written; only for printed lines that are too
+    long afterwards, as they are known once the lesson has run.
     """
-    lesson, proof = _proved(source, log, limits)
+    lesson, proof = _proved(source, log)
     proved, target = proof_digest(lesson), source.with_suffix(".ipynb")
-    if _metadata(target).get("proved") != proved:
+    if metadata_of(target).get("proved") != proved:
         _prove_many(lesson, MANY_SEEDS, log)
     lessons = source.parents[1] / "lessons"
     expected = json.dumps(checks_file(proof), ensure_ascii=False)
@@ -60,9 +59,9 @@ def build_lesson(
         raise LessonError("\n".join(problems))
 
 
-def check_lesson(source: Path, log: Log = print, limits: dict[str, Any] | None = None) -> list[str]:
+def check_lesson(source: Path, log: Log = print) -> list[str]:
     """What differs from a fresh build of one lesson, in words; nothing is executed or written."""
-    lesson, proof = _proved(source, log, limits)
+    lesson, proof = _proved(source, log)
     lessons = source.parents[1] / "lessons"
     problems = []
     path = lessons / "checks" / f"{lesson.name}.json"
@@ -75,7 +74,7 @@ def check_lesson(source: Path, log: Log = print, limits: dict[str, Any] | None =
     if not path.exists() or kill_matrix(proof).strip() not in path.read_text("utf-8"):
         problems.append(f"{path}: not what the proof of {lesson.name} gives")
     solution, path = _solution(lesson, proof), source.with_suffix(".ipynb")
-    if _metadata(path).get("proved") != proof_digest(lesson):
+    if metadata_of(path).get("proved") != proof_digest(lesson):
         problems.append(f"{path}: its checks were not proved under {len(MANY_SEEDS)} seeds")
     else:
         _prove_many(lesson, SAMPLE_SEEDS, log)
@@ -86,9 +85,9 @@ def check_lesson(source: Path, log: Log = print, limits: dict[str, Any] | None =
     return [*problems, *long_lines(solution)]
 
 
-def _proved(source: Path, log: Log, limits: dict[str, Any] | None) -> tuple[Lesson, Proof]:
-    lesson = read_lesson(source, **(limits or {}))
-    for warning in long_gaps(lesson):
+def _proved(source: Path, log: Log) -> tuple[Lesson, Proof]:
+    lesson = read_lesson(source)
+    for warning in (*long_gaps(lesson), *untested(lesson)):
         log(f"warning: {warning}")
     proof = prove(lesson, other_seeds=OTHER_SEEDS)
     log(kill_matrix(proof))
@@ -115,7 +114,8 @@ def proof_digest(lesson: Lesson) -> str:
     return hashlib.sha256(json.dumps(cells).encode()).hexdigest()
 
 
-def _metadata(path: Path) -> dict[str, Any]:
+def metadata_of(path: Path) -> dict[str, Any]:
+    """What a built notebook says about itself; nothing where it cannot be read."""
     try:
         return json.loads(path.read_text("utf-8"))["metadata"]["tinykd"]
     except (OSError, ValueError, KeyError):

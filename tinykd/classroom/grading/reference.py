@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ..author.expected_values import mistakes_metadata
-from ..author.lesson import LessonError, read_lesson
+from ..author.lesson import LessonError
 from ..author.notebooks import make_notebook
 from ..author.prove import prove
+from ..author.read_lesson import read_lesson
 from ..notebook_format import CHECK_ROLES, NOT_RECORDED, recorded_output, recorded_value
 from .read_submission import NotGradable, read_submission
 
@@ -49,7 +50,7 @@ def make_reference(source: Path, seed: int) -> Reference:
     Runs the solution and every known mistake once. Raises LessonError, in words, where a mistake
     would not lose what it should: take another seed, or mend the lesson.
     """
-    lesson = read_lesson(source, (0, 99), 0)
+    lesson = read_lesson(source)
     proof = prove(lesson, seed=seed)
     if proof.problems:
         raise LessonError("\n".join(f"{source.name}: {problem}" for problem in proof.problems))
