@@ -30,7 +30,7 @@
 # Large networks are accurate and expensive; small ones are the reverse. **Knowledge distillation trains a small network, the
 # *student*, to imitate what a large one, the *teacher*, says about the data**, rather than only to repeat the right answers. The teacher says more
 # than the right answer: "a 4, though it could be a 9". The student learns from that "though". It is how language models come to run
-# on telephones, and you will build all of it, from the softmax up, and measure everything that you are told here.
+# on phones, and you will build all of it, from the softmax up, and measure everything that you are told here.
 #
 # ## How a lesson works
 #
@@ -43,8 +43,9 @@
 # click on the blue bar or the three dots beside it to see it.)
 #
 # **What is graded** is the answer cells, and nothing else of your notebook. Add as many cells of your own as you like, to try things: they are not there when
-# your answers are graded. So whatever an answer uses has to come from the first cell of the lesson, which imports what an answer may want, or stand in
-# the answer cell itself.
+# your answers are graded. So whatever an answer uses has to come from the first cell of the lesson, which imports what an answer may want, stand in
+# the answer cell itself, or be an answer above it, whose mistakes then cost you here too. An answer that you run again has to pass its checks again
+# before the rest of the lesson uses it.
 #
 # **A library's function as the answer.** Sometimes you are asked to write what a library has ready made: lesson 01 asks for a softmax, and there is
 # `torch.softmax`. In this course such a call earns the points, in every lesson, because a check looks at values and nothing else; the report to an instructor names it.
@@ -115,7 +116,7 @@ print(f"so one pass over 60,000 digits takes about {milliseconds * 300 / 1000:.1
 print(f"lessons run at TINYKD_SCALE={tinykd.scale()}")
 
 # %% [markdown]
-# The last line is a switch. `TINYKD_SCALE=default` is what you want: every lesson in at most 3 minutes of computing. With
+# The last line is a switch. `TINYKD_SCALE=default` is what you want: every lesson in a few minutes of computing. With
 # `TINYKD_SCALE=smoke` everything runs in seconds and proves nothing, and `full` goes to the size of the papers, for minutes or hours. It is
 # set before Jupyter starts: `TINYKD_SCALE=full make lab`. The exercises and their checks are the same at every scale.
 #
@@ -199,7 +200,7 @@ def count_parameters(sizes):
     return sum(a * b + 1 for a, b in pairwise(sizes))
 
 
-# %% role="mutant" of="count_parameters" name="count_parameters.returns_early" loses="count_parameters.paper, count_parameters.random" hint="You return from inside the loop, after the first layer. The return belongs behind the loop, one level to the left."
+# %% role="mutant" of="count_parameters" name="count_parameters.returns_early" loses="count_parameters.paper, count_parameters.random" hint="You counted the first layer only. If there is a return inside your loop, it belongs behind it, one level to the left."
 def count_parameters(sizes):
     for a, b in pairwise(sizes):
         return a * b + b
@@ -565,7 +566,7 @@ print("student:", int(errors(predict(student, test_images), test_labels)), "erro
 # - a second rival. *Label smoothing* also softens the targets, but without a teacher: 0.91 for the right class, 0.01 for each of the others. If softness
 #   as such were the secret, it would do as well.
 #
-# **What do you expect?** Put the three in order before you run the cell: labels, smoothed labels, teacher. (Fifteen trainings, 40 seconds or so; it prints the
+# **What do you expect?** Put the three in order before you run the cell: labels, smoothed labels, teacher. (Fifteen training runs, 40 seconds or so; it prints the
 # errors of each as it ends.)
 
 # %% role="show" name="comparison"

@@ -293,7 +293,7 @@ def softmax(z, T=1.0, axis=-1):
 # a student can aim at them. (`check.ready(softmax, ...)` in the cell below hands on your
 # function once it has passed all its checks; until then it takes the library's, and it says which of the two you see.)
 #
-# **What do you expect?** For which $T$ can you see the second choice? And will the order of the bars be another one at $T = 20$?
+# **What do you expect?** For which $T$ can you see the second choice? And will the order of the bars be different at $T = 20$?
 
 # %% role="show" name="fig-temperatures" folded=true
 f = check.ready(softmax, lambda z, T=1.0: tinykd.softmax(torch.as_tensor(z), T).numpy())
@@ -395,7 +395,7 @@ def log_softmax(z, T=1.0, axis=-1):
 rng = check.rng("log_softmax.values")
 check("log_softmax.values", check.call(log_softmax, rng.normal(size=(3, 5)) * 2 + 1))
 
-# %% role="check" name="log_softmax.temperature" points=1 hint="Replace z by z / T everywhere: outside the logarithm and inside the exponential."
+# %% role="check" name="log_softmax.temperature" points=1 hint="x - log(sum(exp(x))) with x = z / T in both places, the natural logarithm, and the sum along axis. If you took a maximum out of the sum, it comes back once."
 rng = check.rng("log_softmax.temperature")
 z, T = rng.normal(size=(2, 10)) * 5, rng.uniform(3, 6)
 check("log_softmax.temperature", check.call(log_softmax, z, T=T))
@@ -830,7 +830,7 @@ def find_temperature(z, target):
 # %% role="mutant" of="find_temperature" name="find_temperature.absolute_width" loses="find_temperature.scales" hint="You stop when high - low is small. For small logits the temperature itself is as small as that: stop when the ratio high / low is close to 1, or halve a fixed number of times."
 def find_temperature(z, target):
     low, high = 1e-3, 1e6
-    while high - low > 1e-4:
+    while high - low > 1e-5:
         T = math.sqrt(low * high)
         if entropy_at(z, T) > target:
             high = T

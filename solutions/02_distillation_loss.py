@@ -447,7 +447,7 @@ def kl_divergence(student, teacher, T=1.0):
     return T**2 * (log_p.exp() * (log_p - log_q)).mean(-1)
 
 
-# %% role="mutant" of="kl_divergence" name="kl_divergence.batchmean" loses="kl_divergence.values, kl_divergence.temperature, kl_divergence.positions, kl_divergence.zero, kl_divergence.extreme, kl_divergence.secret, kl_divergence.constant" hint="reduction='batchmean' returns one number for the whole batch, and divides by the first axis alone. Return one number per position."
+# %% role="mutant" of="kl_divergence" name="kl_divergence.batchmean" loses="kl_divergence.values, kl_divergence.temperature, kl_divergence.positions, kl_divergence.zero, kl_divergence.extreme, kl_divergence.secret, kl_divergence.constant" hint="You return one number for the whole batch, the sum over all divided by the first axis alone (in torch: reduction='batchmean'). Return one number per position."
 def kl_divergence(student, teacher, T=1.0):
     log_p, log_q = log_softmax(teacher.detach(), T), log_softmax(student, T)
     return T**2 * F.kl_div(log_q, log_p.exp(), reduction="batchmean")
@@ -505,6 +505,13 @@ def kl_divergence(student, teacher, T=1.0):
 def kl_divergence(student, teacher, T=1.0):
     log_p, log_q = log_softmax(teacher, T), log_softmax(student, T)
     return T**2 * (log_p.exp() * (log_p - log_q)).sum(-1)
+
+
+# %% role="mutant" of="kl_divergence" name="kl_divergence.cut_off" loses="kl_divergence.values, kl_divergence.temperature, kl_divergence.positions, kl_divergence.zero, kl_divergence.extreme, kl_divergence.secret, kl_divergence.constant" hint="The value is right and no gradient reaches the student: nothing can learn from it. Detach the teacher alone, and compute the rest outside of torch.no_grad()."
+def kl_divergence(student, teacher, T):
+    with torch.no_grad():
+        log_p, log_q = log_softmax(teacher, T), log_softmax(student, T)
+        return T**2 * (log_p.exp() * (log_p - log_q)).sum(-1)
 
 
 # %% role="mutant" of="kl_divergence" name="kl_divergence.no_logs" loses="kl_divergence.values, kl_divergence.temperature, kl_divergence.positions, kl_divergence.zero, kl_divergence.extreme, kl_divergence.secret, kl_divergence.constant" hint="torch's kl_div wants the student's log-probabilities first; you gave it probabilities."
@@ -883,6 +890,12 @@ def distillation_loss(student, teacher, labels, T=4.0, alpha=0.9):
     return ((1 - alpha) * tinykd.cross_entropy(student, labels) + alpha * soft).mean()
 
 
+# %% role="mutant" of="distillation_loss" name="distillation_loss.cut_off" loses="distillation_loss.values, distillation_loss.teacher_only, distillation_loss.positions, distillation_loss.secret" hint="The value is right, but the soft targets have no gradient in the student: detach the teacher's logits alone."
+def distillation_loss(student, teacher, labels, T, alpha):
+    hard = tinykd.cross_entropy(student, labels)
+    return ((1 - alpha) * hard + alpha * tinykd.forward_kl(student.detach(), teacher, T)).mean()
+
+
 # %% role="mutant" of="distillation_loss" name="distillation_loss.in_place" loses="distillation_loss.values, distillation_loss.labels_only, distillation_loss.teacher_only, distillation_loss.secret" hint="`teacher /= T` divides the caller's logits, and whoever uses them next gets other ones. Write teacher / T."
 def distillation_loss(student, teacher, labels, T=4.0, alpha=0.9):
     teacher /= T
@@ -1034,7 +1047,7 @@ check(
     },
 )
 
-# %% role="check" name="distil.teacher" points=1 hint="The teacher is only asked: no step moves it, no forward changes its statistics (eval mode), no backward reaches it (torch.no_grad). All three numbers must be 0."
+# %% role="check" name="distil.teacher" points=1 hint="The teacher is only asked: no step moves it, no forward changes its statistics (eval mode), no backward reaches it (torch.no_grad). 'moved' and 'slopes' (the teacher's gradients) must be 0, 'losses' those of a teacher in eval mode."
 rng = check.rng("distil.teacher")
 student, teacher_net, batches = small_class(rng)
 before = everything(teacher_net)
@@ -1047,7 +1060,7 @@ check(
     {
         "losses": losses,
         "moved": (everything(teacher_net) - before).abs().max(),
-        "gradients": sum(float(gradient.abs().sum()) for gradient in gradients),
+        "slopes": sum(float(gradient.abs().sum()) for gradient in gradients),
     },
 )
 
@@ -1793,8 +1806,8 @@ def verdicts(answer, losses, student, teacher, *keys):
 # milliseconds on random logits: it is **zero** where the two agree; its gradient is **steady** at high $T$; its gradient has the logit-matching **limit**; and at $T = 1$ it is the **forward** KL, written out as a sum. Three of the four
 # look at places where the answer is known without any reference code.
 #
-# Write them. `pull(loss, student, teacher, T)` from the first cell gives the gradient, shape `(N, C)`. You will be tried on some twenty specimens at a time: correct losses, and losses that are wrong in one of a dozen ways, by an amount that is drawn,
-# in an order that is drawn. Before you look: which of the four notices that the KL is the wrong way round?
+# Write them. `pull(loss, student, teacher, T)` from the first cell gives the gradient, shape `(N, C)`. You will be tried on some twenty specimens at a time: correct losses, and losses that are wrong in one of a dozen ways, by random amounts,
+# in random order. Before you look: which of the four notices that the KL is the wrong way round?
 #
 # <details><summary>Hint: from tensors to True or False</summary>
 #
@@ -1972,7 +1985,7 @@ def properties(loss, student, teacher):
     }
 
 
-# %% role="mutant" of="properties" name="properties.not_centred" loses="properties.gradients, properties.secret" hint="The logits in your limit are not centred: subtract from each position its mean over classes."
+# %% role="mutant" of="properties" name="properties.not_centred" loses="properties.gradients, properties.secret" hint="Your limit is not [(z - mean z) - (v - mean v)] / C: is each position centred by its mean over classes, and the number of classes divided by?"
 def properties(loss, student, teacher):
     cool, hot = pull(loss, student, teacher, 20.0).norm(), pull(loss, student, teacher, 40.0).norm()
     gap = student - teacher
@@ -2004,7 +2017,7 @@ def properties(loss, student, teacher):
     }
 
 
-# %% role="mutant" of="properties" name="properties.no_C" loses="properties.gradients, properties.secret" hint="Your limit lacks the division by the number of classes."
+# %% role="mutant" of="properties" name="properties.no_C" loses="properties.gradients, properties.secret" hint="Your limit is not [(z - mean z) - (v - mean v)] / C: C is the number of classes, not that of all elements, and it divides."
 def properties(loss, student, teacher):
     cool, hot = pull(loss, student, teacher, 20.0).norm(), pull(loss, student, teacher, 40.0).norm()
     gap = student - teacher
@@ -2034,7 +2047,7 @@ def properties(loss, student, teacher):
     }
 
 
-# %% role="mutant" of="properties" name="properties.backward" loses="properties.values, properties.secret" hint="Your explicit sum is KL(q || p): a test with the bug inside. p, the weights of the sum, are the teacher's probabilities."
+# %% role="mutant" of="properties" name="properties.backward" loses="properties.values, properties.secret" hint="Your explicit sum is not KL(p || q) at T = 1: p, the weights of the sum, are the teacher's probabilities, and the loss is to be asked at T = 1 too."
 def properties(loss, student, teacher):
     cool, hot = pull(loss, student, teacher, 20.0).norm(), pull(loss, student, teacher, 40.0).norm()
     gap = student - teacher
@@ -2230,7 +2243,7 @@ for kind, optimizer in optimizers.items():
             one = trial(objective, source, optimizer, seed)
             results.setdefault((kind, name), []).append(one)
         print(f"{kind}, {name}: {seeds} trained")
-teacher.cpu()
+teacher = teacher.cpu()
 
 # %% role="show" name="fig-bugs" folded=true
 figure, grid = plt.subplots(1, 3, figsize=(12, 4.4), sharey=True, layout="constrained")
@@ -2352,17 +2365,17 @@ for name, loss in ZOO.items():
 #
 # - **The correct loss pays**: with SGD about 5% wrong against 7.6% for hard labels and 7.0% for label smoothing. Even *without any label* the student gets as far. With Adam the gain is smaller (6.3% against 7.7%), and
 #   label smoothing comes close (6.8%). Whether tuning closes the gap under SGD, the lines "at its best" say, with an interval each.
-# - **Bugs of size** (mean over classes, $T^2$ forgotten) leave the direction alone and shrink the pull to a tenth, to a sixteenth. With SGD the student
+# - **Bugs that change the gradient's size** (mean over classes, $T^2$ forgotten) leave the direction alone and shrink the pull to a tenth, to a sixteenth. With SGD the student
 #   ends up worse than without a teacher, since $\alpha = 0.9$ has taken the labels' weight away as well. With Adam you see next to *nothing*: it divides every gradient by its own running size,
 #   so that only the balance with the labels has changed, and here that matters little.
 #   That is how such bugs survive, until somebody adds a term, clips, or tries another $T$ and "confirms" that $T$ should be low.
-# - **Compared with itself**: no gradient at all. Under Adam it is the hard-label baseline but for rounding (7.7%); under SGD that baseline at a tenth of its learning rate.
+# - **Compared with itself**: no gradient at all. Under Adam it is the hard-label baseline apart from rounding (7.7%); under SGD that baseline at a tenth of its learning rate.
 # - **Softmax twice**: under Adam you might not notice by the error (6.6%). But the cross-entropy is 1.24 nats instead of 0.21: told that everything is nearly uniform, the student believes it. The pull is off by
 #   more than a right angle: on average it points away from where it should.
 # - **Only the student heated**: told to reach a sharp target at $T = 4$, the student makes its logits four times too large: overconfident, with 0.77 nats, and with Adam worse than no teacher.
-# - **KL the wrong way round** costs about 0.4 points with SGD and hardly anything with Adam (0.07); **dropout left on** is not to be seen with either. Ten clear-cut classes are kind to both: the two divergences pull
+# - **KL the wrong way round** costs about 0.4 points with SGD and hardly anything with Adam (0.07); **dropout left on** cannot be seen with either. Ten clear-cut classes are kind to both: the two divergences pull
 #   within about ten degrees of each other, and the noise of dropout averages out. Where a student cannot hold all that its teacher knows, as in language models, the direction of the KL will matter more (lessons 12 and 13).
-# - **The tests** see in milliseconds what these trainings took a minute for, and the explicit sum alone catches the wrong way round. None of them can see the dropout: that bug is not in the loss, but in the loop.
+# - **The tests** find in milliseconds what these training runs took minutes to show, and the explicit sum alone catches the wrong way round. None of them can see the dropout: that bug is not in the loss, but in the loop.
 
 # %% [markdown]
 # ## Your own experiments
@@ -2370,7 +2383,8 @@ for name, loss in ZOO.items():
 # The next cell trains three students for each line of `settings`, with your loop. Change the lines, run it again, and explain what you see before you look anything up.
 #
 # 1. **Change $\alpha$**: 0, 0.5, 0.9, 1, at $T = 4$. What happens, and why does so little happen between 0.5 and 1?
-# 2. **Change $T$**: 1, 4, 20, at $\alpha = 0.9$ and the same `lr`. Then replace `forward_kl` in your loop by `plain_kl`, run its cell again, and repeat. Which of the two experiments would have told you that
+# 2. **Change $T$**: 1, 4, 20, at $\alpha = 0.9$ and the same `lr`. Then put `plain_kl` where your loop has `forward_kl` (in exercise 4, if your loop calls that), run the changed cell again,
+#    write `train = distil` below, since a loop that was changed has not passed its checks, and repeat. Which of the two experiments would have told you that
 #    a low $T$ is best, and what was really changed in it?
 
 # %% role="show" name="experiment"
@@ -2378,7 +2392,7 @@ settings = [
     {"T": 4.0, "alpha": 0.9},
     {"T": 4.0, "alpha": 0.0},
 ]
-train = check.ready(distil, trainer_losses)
+train = check.ready(distil, trainer_losses)  # your loop as it stands: train = distil
 epochs = {"smoke": 1, "default": 10, "full": 10}[scale]
 for setting in settings:
     errors = []
@@ -2397,7 +2411,7 @@ for setting in settings:
 # - At a temperature well above the size of the logits, distillation is matching centred logits; at a low one it cares for the likely classes only.
 # - The hard labels are read at $T = 1$, the soft ones at $T$ on both sides, and $\alpha$ here is the weight of the teacher.
 # - The loop around it is ten lines: two modes, two forwards, one loss, `zero_grad`, `backward`, `step`. A missing one of them raises no error either.
-# - Test error is a poor detector of bugs: Adam hides those of size, ten easy classes hide those of direction. Properties on random logits find what it hides; but each property has its own blind spot. Of our four, only the
+# - Test error is a poor detector of bugs: Adam hides those that change the gradient's size, ten easy classes hide those of direction. Properties on random logits find what it hides; but each property has its own blind spot. Of our four, only the
 #   explicit sum notices that the KL is the wrong way round: both directions are zero at the same place, and at a high temperature they have the same limit.
 #
 # In the engine you will not meet these bugs: `tinykd.forward_kl` carries its $T^2$ and returns one number per position, `SoftTargets` and `HardLabels` are averaged in one place, and a teacher is put into eval mode and detached

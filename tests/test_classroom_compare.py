@@ -36,6 +36,7 @@ def words(got, want):
         (RIGHT + 0.25, "every value is 0.25 too large"),
         (RIGHT * 0, "every value is 0"),
         (RIGHT * 0 + 7, "every value is the same (7)"),
+        (RIGHT * 0 + 1e6, "every value is the same (1e+06)"),
         (RIGHT[:, ::-1], "the right values in the wrong order"),
         (RIGHT.astype(int), "whole numbers where fractions are expected"),
         (
@@ -63,8 +64,8 @@ def test_words_for_a_wrong_array(got, said):
         (0.61, 0.5, "0.61 is too large"),
         (float("nan"), 0.5, "it is NaN"),
         (1, True, "numbers where True/False values are expected"),
-        ("b", "a", "'b' is not the expected text"),
-        ([1, "x"], [1, "y"], "item 1: 'x' is not the expected text"),
+        ("b", "a", "'b' is not what is expected"),
+        ([1, "x"], [1, "y"], "item 1: 'x' is not what is expected"),
         ({"a": 1}, {"b": 1}, "the keys are ['a'] where ['b'] are expected"),
         ({"loss": 1.0, "grad": -RIGHT}, {"loss": 1.0, "grad": RIGHT}, "only the gradient is wrong"),
         ({"loss": 1.1, "grad": RIGHT}, {"loss": 1.0, "grad": RIGHT}, "only the value is wrong"),

@@ -6,8 +6,10 @@ import torch
 from torch.nn import functional as F
 
 from tinykd.classroom import with_gradient
+from tinykd.classroom.compare import CHANGED
 from tinykd.classroom.grading.explain import WRONG, explain
 from tinykd.classroom.grading.result import CheckResult
+from tinykd.classroom.mistakes import telling
 
 HINT = "About mathematics."
 
@@ -102,8 +104,18 @@ def named(*checks):
     return [(check.mistake, check.hint) for check in made if not check.passed]
 
 
+def test_what_agrees_by_chance_is_not_telling():
+    assert [telling(x) for x in (14, 0.5, 1200, [True] * 40, None, "T", {"a": [3, 100.0]})] == [
+        0
+    ] * 7
+    assert [telling(x) for x in (12345, [0.12345, 0.12345], {"a": 1.2345, "b": [0.5]})] == [1, 1, 1]
+    assert telling([0.12345, -7.6543e-9]) == telling({CHANGED: "f changes its argument z"}) == 2
+
+
 def test_a_known_mistake_is_a_fact_only_where_it_explains_everything():
-    assert named((False, 10, ["sum", "half"])) == [("sum", "You sum.")]
+    assert named((False, 10, ["sum"])) == [("sum", "You sum.")]
+    either = named((False, 10, ["sum", "half"]))
+    assert either == [("sum", "Perhaps: You sum.")], "two mistakes explain it"
     one_number = named((False, 1, ["sum"]))
     assert one_number == [("sum", "Perhaps: You sum.")], "a number comes about in several ways"
     assert named((False, 1, ["sum"]), (False, 1, ["sum"]))[0] == ("sum", "You sum.")

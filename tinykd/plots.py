@@ -82,7 +82,8 @@ def bars(
             axes.errorbar(i, mean, half, color="black", capsize=4)
         spread = np.linspace(-0.15, 0.15, len(values)) if len(values) > 1 else [0.0]
         axes.plot(i + np.asarray(spread), values, "o", color="black", markersize=3)
-        axes.annotate(f"{mean:.3g}", (i, 0), (0, 4), textcoords="offset points", ha="center")
+        label = f"{mean:.3g}" if abs(mean) < 1000 else f"{mean:,.0f}"
+        axes.annotate(label, (i, 0), (0, 4), textcoords="offset points", ha="center")
     if reference is not None:
         axes.axhline(reference, color="black", linestyle="--", linewidth=1)
     axes.set_xticks(range(len(groups)), list(groups))

@@ -65,7 +65,7 @@ class Checks:
         self._passed.pop(name, None)
         changed, self._changed = self._changed, []
         try:
-            value = {CHANGED: "; ".join(changed)} if changed else normalise(value)
+            value = {CHANGED: "; ".join(dict.fromkeys(changed))} if changed else normalise(value)
         except (TypeError, ValueError) as error:
             raise CheckFailed(f"{name}: not yet.\n  {error}.") from None
         self.recorded.append((name, value))

@@ -98,7 +98,7 @@ def compare(got: Any, want: Any, rtol: float = RTOL, atol: float = ATOL) -> str 
     if type(got) is type(want) and got == want:
         return None
     if type(got) is type(want):
-        return f"{str(got)[:60]!r} is not the expected text"
+        return f"{str(got)[:60]!r} is not what is expected"
     return f"{_describe(got)} where {_describe(want)} is expected"
 
 
@@ -181,6 +181,8 @@ def _compare_arrays(got: np.ndarray, want: np.ndarray, rtol: float, atol: float)
         return f"{bad.sum()} of {got.size} values are {which}, the first at {_first_index(bad)}"
     if got.dtype == bool:
         wrong = got != want
+        if got.ndim == 0:
+            return f"it is {bool(got)}"
         return f"{wrong.sum()} of {got.size} are wrong, the first at {_first_index(wrong)}"
     return diagnose(got, want, rtol, atol)
 

@@ -23,13 +23,13 @@ def diagnose(got: np.ndarray, want: np.ndarray, rtol: float, atol: float) -> str
         return ("it is " if got.ndim == 0 else "every value is ") + _factor_words(factor)
     if got.size > 1:
         gap = got - want
+        if np.ptp(got) <= max(atol, 1e-7 * np.abs(got).max()):
+            return f"every value is the same ({got.flat[0]:.4g}); the expected ones differ"
         if np.ptp(gap) <= 1e-4 * np.abs(gap).max() + atol:
             side = "large" if gap.mean() > 0 else "small"
             return (
                 f"every value is {abs(gap.mean()):.4g} too {side}: a constant was added or left out"
             )
-        if np.ptp(got) <= atol:
-            return f"every value is the same ({got.flat[0]:.4g}); the expected ones differ"
         if np.allclose(np.sort(got.ravel()), np.sort(want.ravel()), rtol, atol):
             return "these are the right values in the wrong order"
     wrong = np.abs(got - want) > atol + rtol * np.abs(want)

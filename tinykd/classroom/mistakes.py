@@ -1,9 +1,10 @@
 """Which known mistakes give a value, and when one may be named as a fact."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
-from .compare import compare, leaves
+from .compare import CHANGED, compare, leaves
 
 
 def fitting_mistakes(
@@ -23,14 +24,28 @@ def most_likely(
 ) -> tuple[str, str]:
     """Of the `fitting` mistakes (there is one at least) the one to speak of: its name and hint.
 
-    It is a fact only if it `explains_all` that is known of the exercise, which is `numbers` values,
-    and these are more than one: any number may come about in several ways. Else the hint is a
+    It is a fact only if it alone `explains_all` that is known of the exercise, and if that holds
+    two `telling` numbers or more: any single one may come about in several ways. Else the hint is a
     question, and where none explains all, nothing is named.
     """
-    for name, hint in fitting:
-        if explains_all(name):
-            return name, hint if numbers > 1 else f"Perhaps: {hint}"
-    return "", f"Perhaps: {fitting[0][1]}"
+    explaining = [(name, hint) for name, hint in fitting if explains_all(name)]
+    if not explaining:
+        return "", f"Perhaps: {fitting[0][1]}"
+    name, hint = explaining[0]
+    fact = numbers > 1 and len({hint for _, hint in explaining}) == 1
+    return name, hint if fact else f"Perhaps: {hint}"
+
+
+def telling(value: Any) -> int:
+    """How many different numbers of more than three digits a value holds.
+
+    Small whole numbers, round ones, True and False agree by chance. That an answer changed its
+    arguments is seen, and counts as two.
+    """
+    if isinstance(value, dict) and CHANGED in value:
+        return 2
+    digits = {re.sub(r"e.*|\D", "", str(leaf)).strip("0") for leaf in leaves(value)}
+    return sum(len(number) > 3 for number in digits)
 
 
 def hint_for(name: str, given: dict[str, Any], expected: dict[str, Any]) -> str:
@@ -49,6 +64,6 @@ def hint_for(name: str, given: dict[str, Any], expected: dict[str, Any]) -> str:
     _, hint = most_likely(
         fitting,
         lambda mistake: all(explains(mistake, check, value) for check, value in given.items()),
-        sum(1 for value in given.values() for _ in leaves(value)),
+        sum(telling(value) for value in given.values()),
     )
     return hint if hint.startswith("Perhaps: ") else f"Hint: {hint}"

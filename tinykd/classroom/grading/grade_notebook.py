@@ -30,7 +30,8 @@ def grade_own_notebook(
     grade = _grade(submission, found, None, 0, cell_seconds, seconds)
     if hidden := found["metadata"]["tinykd"].get("hidden"):
         grade.remarks.append(
-            f"the solution is not on this machine: {hidden} hidden checks were not run"
+            f"the solution is not on this machine: {hidden} hidden "
+            f"check{'s were' if hidden > 1 else ' was'} not run"
         )
     return grade
 

@@ -15,8 +15,8 @@ import nbformat
 import nbval.plugin
 import pytest
 
-from ..compare import compare, leaves
-from ..mistakes import fitting_mistakes
+from ..compare import compare
+from ..mistakes import fitting_mistakes, telling
 from ..notebook_format import CHECK_ROLES, NOT_RECORDED, recorded_value
 from .guarded_kernel import GRACE_SECONDS, KERNEL_ENDED, GuardedKernel
 from .result import NOT_WRITTEN
@@ -45,7 +45,7 @@ def compare_outputs(self: Any, test: list[Any], ref: list[Any], skip_compare: An
         if self.why:
             mutants = json.loads(self.parent.nb.metadata.tinykd.mutants)
             self.mistakes = fitting_mistakes(meta.name, got, mutants, meta)
-            self.numbers = sum(1 for _ in leaves(got))
+            self.numbers = telling(got)
     self.comparison_traceback = [self.why]
     return self.why is None
 

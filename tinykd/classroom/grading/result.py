@@ -21,7 +21,7 @@ class CheckResult:
     mistake: str = ""  # the known mistake (a mutant's name) that gives the same value
     seconds: float = 0.0
     mistakes: list[tuple[str, str]] = field(default_factory=list)  # all such, with their hints
-    numbers: int = 0  # how many the value has that they agree with
+    numbers: int = 0  # how many telling ones the value has that they agree with
 
     @property
     def exercise(self) -> str:
