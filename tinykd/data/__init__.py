@@ -2,6 +2,7 @@
 
 from .augment import jitter
 from .batches import Batches
+from .locate import data_file
 from .mnist import load_mnist
 from .sentences import SentenceBatches, load_sentences, three_classes
 from .source import Source
@@ -10,6 +11,7 @@ __all__ = [
     "Batches",
     "SentenceBatches",
     "Source",
+    "data_file",
     "jitter",
     "load_mnist",
     "load_sentences",

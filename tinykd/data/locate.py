@@ -41,6 +41,24 @@ def find(group: str, name: str, folder: str | Path | None = None) -> Path:
     )
 
 
+def data_file(name: str) -> Path:
+    """The file `name` of datasets/ of a homework or of the course, wherever the notebook lies.
+
+    Looks in the folder that TINYKD_DATA names (`tinykd build` and `grade` set it to the homework's
+    own), then in datasets/ of the working folder, of the one above it, and of the clone that this
+    package lies in. Raises FileNotFoundError, which says where it was looked for.
+    """
+    chosen = os.environ.get("TINYKD_DATA")
+    places = [Path(chosen).expanduser()] if chosen else []
+    clone = Path(__file__).resolve().parents[2]
+    places += [root / "datasets" for root in (Path.cwd(), Path.cwd().parent, clone)]
+    for place in places:
+        if (place / name).is_file():
+            return place / name
+    looked = "\n".join(f"  {place / name}" for place in dict.fromkeys(places))
+    raise FileNotFoundError(f"{name} was not found. Looked for\n{looked}")
+
+
 def unpacked(path: Path, sha256: str, remedy: str) -> bytes:
     """Uncompressed bytes of a gzip file.
 

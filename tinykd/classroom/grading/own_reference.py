@@ -21,7 +21,7 @@ def find_reference(notebook: Path) -> dict[str, Any]:
     if notebook.is_dir():
         raise NotGradable(f"{notebook} is a folder: name the notebook in it")
     lesson = str(lesson_of(read_submission(notebook)))
-    if lesson == "unknown" or not re.fullmatch(r"\w{1,64}", lesson):
+    if lesson == "unknown" or not re.fullmatch(r"[\w-]{1,64}", lesson):
         lesson = lesson_name(notebook)
     here = notebook.absolute().parent
     roots = list(dict.fromkeys([here.parent, here, *here.parents, Path.cwd(), *Path.cwd().parents]))
@@ -40,7 +40,7 @@ def find_reference(notebook: Path) -> dict[str, Any]:
 
 def lesson_name(notebook: Path) -> str:
     """By its file name, for a notebook whose metadata an editor has dropped."""
-    return notebook.stem.split(" ")[0].split("-")[0].removesuffix("_copy")
+    return re.split(r" |-Copy|-\d+$|_copy$", notebook.stem)[0]
 
 
 def visible_reference(path: Path) -> dict[str, Any]:
