@@ -1047,7 +1047,7 @@ check(
     },
 )
 
-# %% role="check" name="distil.teacher" points=1 hint="The teacher is only asked: no step moves it, no forward changes its statistics (eval mode), no backward reaches it (torch.no_grad). 'moved' and 'slopes' (the teacher's gradients) must be 0, 'losses' those of a teacher in eval mode."
+# %% role="check" name="distil.teacher" points=1 hint="The teacher is only asked: no step moves it, no forward changes its statistics (eval mode), no backward reaches it (torch.no_grad). 'moved' and 'gradients' must be 0, 'losses' those of a teacher in eval mode."
 rng = check.rng("distil.teacher")
 student, teacher_net, batches = small_class(rng)
 before = everything(teacher_net)
@@ -1060,7 +1060,7 @@ check(
     {
         "losses": losses,
         "moved": (everything(teacher_net) - before).abs().max(),
-        "slopes": sum(float(gradient.abs().sum()) for gradient in gradients),
+        "gradients": sum(float(gradient.abs().sum()) for gradient in gradients),
     },
 )
 

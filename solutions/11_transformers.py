@@ -393,7 +393,7 @@ print("id 0 is", repr(tokenizer.decode([0], special=True)), "and stands for: not
 # | symbol | |
 # |---|---|
 # | $B$, $T$ | sentences in a batch; positions, the length of its longest sentence (the *temperature* of lessons 00 to 03 is a $T$ too; where it is meant, this lesson says so) |
-# | $D$, $H$, $d$ | width of the stream; heads; numbers in a head, $d = D/H$ |
+# | $D$, $H$, $d$ | width of the stream (numbers a token has between blocks); heads; numbers in a head, $d = D/H$ |
 # | $t$, $s$ | the position that asks (query, a row of $S$); the position that is asked (key, a column) |
 #
 # Here is one head in numbers: three tokens, $d = 2$. First all three are real; then the last is padding, which has to come out as if it were not there.
@@ -626,7 +626,7 @@ def attention(q, k, v, real):
 # ## Where a token stands
 #
 # Look at the formula again: shuffle the tokens, and every output is the same, only shuffled. "The dog bites the man" and "the man bites the dog" are one and the same. Attention
-# needs to know about order, and the most used way today is to *turn* queries and keys: **rotary positions**.
+# needs to know about order, and the most common way today is to *turn* queries and keys: **rotary positions**.
 #
 # Take the $d$ numbers of a query as $d/2$ pairs; ours pair number $i$ with number $i + d/2$. Each pair is a point in a plane, like the hand of a clock. At position $t$, turn hand $i$ by the angle
 #
@@ -937,7 +937,7 @@ def turn_positions(x, positions, base=10_000.0):
 #
 # | | learned from |
 # |---|---|
-# | SmolLM2, and a linear layer on what leaves its block 19 of 0 to 29 | billions of words; the layer from people's shares of our training sentences |
+# | SmolLM2, and a linear layer on what leaves its block 19 (they are numbered 0 to 29) | billions of words; the layer from people's shares of our training sentences |
 # | our teacher, 6 blocks | the same shares on 18,725 sentences; what that layer says of each; at each token SmolLM2's vector itself (matching of hidden states, below). Its embedding began as SmolLM2's mean vector at each token |
 # | your students, 3 blocks | at most our teacher, and 2,560 sentences |
 #
@@ -1178,7 +1178,7 @@ def every_other(teacher):
     return student
 
 
-# %% role="mutant" of="every_other" name="every_other.in_place" loses="every_other.blocks, every_other.says, every_other.apart, every_other.secret" hint="You took the blocks out of the teacher itself: there is one model now, not two. Copy first."
+# %% role="mutant" of="every_other" name="every_other.in_place" loses="every_other.blocks, every_other.says, every_other.apart, every_other.secret" hint="You took the blocks out of the teacher itself: there is one model now, not two. Copy first, all the way down: copy.copy shares what is inside, copy.deepcopy does not."
 def every_other(teacher):
     teacher.body.blocks = teacher.body.blocks[::2]
     return teacher
@@ -1559,7 +1559,7 @@ def match_scores(student, teacher, real):
 # ## A task that no bag of tokens can do
 #
 # The sentences of this lesson hardly need attention: at its end you will see what a table of counts gets. So first a task for which nothing else will do. A made-up review has eight tokens: one good token (*good, great, fine*), one bad one (*bad, dull, awful*), one *not*, and five that say nothing.
-# *not* turns round the first of the two feelings that comes after it. That leaves two good feelings, a positive review, or two bad ones, a negative review.
+# *not* reverses the next good or bad token. That leaves two good ones, a positive review, or two bad ones, a negative review.
 #
 # Now exchange the good token and the bad one. The tokens are the same, in another order, and the answer is the opposite. Call the two reviews *twins*. A model that sees only which tokens there are, a **bag of tokens**, says the same about both twins, and is right about exactly one of them. So among twins it gets 50%,
 # whatever it was trained on. Attention without positions sees no order either ("Where a token stands"), so a transformer without positions is a bag of tokens too.
@@ -1567,7 +1567,7 @@ def match_scores(student, teacher, real):
 # The engine trains from here on, so here are its parts. A `Term` is one loss of an objective. Its `per_position(out)` gets an `Outputs`: `out.batch`, the student's logits `out.student`, the teacher's `out.teacher`, and in `out.student_layers` and `out.teacher_layers` what named layers gave out. It returns the loss at every position.
 # `valid(batch)` is the mask that says which positions count, and the engine takes the mean over those. Terms are added and weighted with `+` and `*`. In the cell `terms` your exercises 1 and 5 become two of them.
 #
-# **What do you expect?** A bag of tokens, a transformer of two blocks without positions, and the same transformer with them: what does each get on 2,000 reviews (1,000 twins) that it has not seen?
+# **What do you expect?** A bag of tokens, a transformer of two blocks without positions, and the same transformer with them: what does each get on 1,000 pairs of twins that it has not seen?
 
 # %% role="show" name="terms"
 my_people_loss = check.ready(
@@ -1825,7 +1825,7 @@ plots.show(
 #
 # The teacher found the rule in 7,168 reviews. Distillation moved it to a student that saw 256; it did not come from nowhere.
 #
-# On the right of the figure: the teacher's head that looks most from the two feelings at *not*, and the same head in two students. In this review the one that matched scores follows the teacher in several rows (*not* looks at *but*), more faintly, and misses the brightest one, from *good* to *not*. It is right in five reviews of six. That the other student looks elsewhere proves little: its heads have no reason to stand in the teacher's order.
+# On the right of the figure: the teacher's head that looks most from the good and bad tokens at *not*, and the same head in two students. In this review the one that matched scores follows the teacher in several rows (*not* looks at *but*), more faintly, and misses the brightest one, from *good* to *not*. It is right in five reviews of six. That the other student looks elsewhere proves little: its heads have no reason to stand in the teacher's order.
 #
 # ### An experiment of your own
 #

@@ -106,7 +106,7 @@ class Picker:
 def sequences(rng, end, pad, full=False):
     """Texts of unlike lengths: ids (B, T), where the answer of each starts, where it ends.
 
-    An answer closes with the token `end`; behind it stands the token `pad`, unless `full`.
+    An answer closes with the token `end`; after it stands the token `pad`, unless `full`.
     """
     B = int(rng.integers(3, 6))
     starts = rng.permutation(5)[:B] + 1
@@ -216,12 +216,12 @@ plots.show(
 )
 
 # %% [markdown]
-# Sometimes one token carries nearly everything; often not even half of the probability is in the best eight. The picture on the right shows what comes behind them: a very long **tail** of tens of thousands
+# Sometimes one token carries nearly everything; often not even half of the probability is in the best eight. The picture on the right shows what comes after them: a very long **tail** of tens of thousands
 # of tokens, each all but impossible. One by one they say nothing; together they can weigh as much as the favourites. Remember the tail; it comes back.
 #
 # ## Let it write
 #
-# A model that knows how a text goes on can write one: draw a token from its distribution, put it behind the text, and ask again. That is all there is to it, and it is called *autoregressive* generation. When does it
+# A model that knows how a text goes on can write one: draw a token from its distribution, append it to the text, and ask again. That is all there is to it, and it is called *autoregressive* generation. When does it
 # stop? When it draws the **end-of-sequence** token, which says that the text is complete; a model that never draws it writes until somebody stops it.
 #
 # ### Exercise 1: the loop that writes
@@ -229,7 +229,7 @@ plots.show(
 #
 # <details><summary>Hint 1: one step</summary>
 #
-# `model(torch.tensor([ids]))[0, -1]` are the logits behind the last token of the list `ids`: batch 0, last position. `pick(softmax(...))` wants their probabilities.
+# `model(torch.tensor([ids]))[0, -1]` are the logits at the last token of the list `ids`: batch 0, last position. `pick(softmax(...))` wants their probabilities.
 # </details>
 # <details><summary>Hint 2: the loop</summary>
 #
@@ -361,7 +361,7 @@ def generate(model, prompt, pick, end, most):
     return new
 
 
-# %% role="mutant" of="generate" name="generate.not_appended" loses="generate.most, generate.end, generate.secret" hint="What was picked never gets behind the text: your model answers the same question again and again."
+# %% role="mutant" of="generate" name="generate.not_appended" loses="generate.most, generate.end, generate.secret" hint="What was picked is never appended to the text: your model answers the same question again and again."
 def generate(model, prompt, pick, end, most):
     p, new = softmax(model(torch.tensor([prompt]))[0, -1]), []
     for _ in range(most):
@@ -371,7 +371,7 @@ def generate(model, prompt, pick, end, most):
     return new
 
 
-# %% role="mutant" of="generate" name="generate.first_position" loses="generate.most, generate.end, generate.secret" hint="You read the logits at the first position. What comes behind the text stands at the last one: logits[0, -1]."
+# %% role="mutant" of="generate" name="generate.first_position" loses="generate.most, generate.end, generate.secret" hint="You read the logits at the first position. What comes after the text stands at the last one: logits[0, -1]."
 def generate(model, prompt, pick, end, most):
     ids = list(prompt)
     for _ in range(most):
@@ -403,7 +403,7 @@ def generate(model, prompt, pick, end, most):
     return ids[len(prompt) :]
 
 
-# %% role="mutant" of="generate" name="generate.never_stops" loses="generate.end, generate.secret" hint="`end` is not looked at: your model goes on writing behind the end of its text."
+# %% role="mutant" of="generate" name="generate.never_stops" loses="generate.end, generate.secret" hint="`end` is not looked at: your model goes on writing after the end of its text."
 def generate(model, prompt, pick, end, most):
     ids = list(prompt)
     for _ in range(most):
@@ -523,8 +523,8 @@ for text in prompts[:2]:
 # - **Pad.** Texts of one batch differ in length, so short ones are filled up. Many tokenizers have no padding token of their own and use the end-of-sequence token.
 #   Whoever then masks "everything that looks like padding" masks the one end that had to be learned. Decide by *position*, never by id.
 #
-# Whoever shifts must do it in one place. Shifted nowhere, a model learns to copy its input, with a wonderful loss; shifted twice (once in the data, once
-# in a library's loss), it learns to predict the token after next. Neither gives an error message. In this course `shift_and_mask` does it, and logits and labels are aligned ever after.
+# Shifting must be done in exactly one place. If nobody shifts, the model learns to copy its input, with a wonderful loss; if two places do (the data, and
+# a library's loss), it learns to predict the token after next. Neither gives an error message. In this course `shift_and_mask` does it, and logits and labels are aligned ever after.
 #
 # ### Exercise 2: shift and mask
 #
@@ -535,7 +535,7 @@ for text in prompts[:2]:
 # </details>
 # <details><summary>Hint 2: the shift</summary>
 #
-# `input_ids[:, 1:]` is one column short; put a column of -100 behind it with `torch.cat`. Then `masked_fill`.
+# `input_ids[:, 1:]` is one column short; append a column of -100 with `torch.cat`. Then `masked_fill`.
 # </details>
 
 
@@ -561,13 +561,13 @@ rng = check.rng("shift_and_mask.answers")
 ids, starts, ends = sequences(rng, end=int(rng.integers(5, 10)), pad=0)
 check("shift_and_mask.answers", check.call(shift_and_mask, ids, starts, ends))
 
-# %% role="check" name="shift_and_mask.end" points=1 hint="Here padding, end-of-sequence and the first token of every prompt are the same id, 0. The end that closes the answer must be learned: decide by position, not by id."
+# %% role="check" name="shift_and_mask.end" points=1 hint="Here padding, end-of-sequence and the first token of every prompt are the same id, 0. The end that closes the answer must be learned: decide by position, not by id. If shift_and_mask.answers fails too, mend that first."
 rng = check.rng("shift_and_mask.end")
 ids, starts, ends = sequences(rng, end=0, pad=0)
 ids[:, 0] = 0
 check("shift_and_mask.end", check.call(shift_and_mask, ids, starts, ends))
 
-# %% role="check" name="shift_and_mask.full" points=1 hint="Rows without padding: the last position has nothing to predict and gets -100."
+# %% role="check" name="shift_and_mask.full" points=1 hint="Rows without padding: the last position has nothing to predict and gets -100. If shift_and_mask.answers fails too, mend that first."
 rng = check.rng("shift_and_mask.full")
 ids, starts, ends = sequences(rng, end=int(rng.integers(5, 10)), pad=0, full=True)
 check("shift_and_mask.full", check.call(shift_and_mask, ids, starts, ends))
@@ -702,7 +702,7 @@ def shift_and_mask(input_ids, answer_start, lengths):
     return input_ids.masked_fill_(~inside, -100)
 
 
-# %% role="mutant" of="shift_and_mask" name="shift_and_mask.padding" loses="shift_and_mask.answers, shift_and_mask.end, shift_and_mask.secret" hint="Padding counts: `lengths` is not used. Behind the end of an answer there is nothing to learn."
+# %% role="mutant" of="shift_and_mask" name="shift_and_mask.padding" loses="shift_and_mask.answers, shift_and_mask.end, shift_and_mask.secret" hint="Padding counts: `lengths` is not used. After the end of an answer there is nothing to learn."
 def shift_and_mask(input_ids, answer_start, lengths):
     B, T = input_ids.shape
     following = torch.arange(1, T + 1)
@@ -1216,7 +1216,7 @@ plots.show(
 # <details><summary>Hint: the logarithm of a sum of some probabilities</summary>
 #
 # `log_p.scatter(-1, ids, -torch.inf)` is `log_p` with the tokens `ids` taken out, and `.logsumexp(-1, keepdim=True)` the logarithm of the sum of the others. `log_p.topk(k).indices` are the ids,
-# `.gather(-1, ids)` picks them, `torch.cat([..., ...], -1)` puts the tail behind them.
+# `.gather(-1, ids)` picks them, `torch.cat([..., ...], -1)` puts the tail after them.
 # </details>
 
 
@@ -1257,7 +1257,7 @@ agreed = check.call(topk_kl, student, student.detach().clone(), 4)
 differs = check.call(topk_kl, student, other, 4)
 check("topk_kl.zero", [with_gradient(agreed, student), with_gradient(differs, student)])
 
-# %% role="check" name="topk_kl.sure" points=1 hint="Here somebody is so sure that k tokens sum to 1 for the computer, yet the tail is 1e-35 and not 0. Add the others up with logsumexp; do not subtract from 1."
+# %% role="check" name="topk_kl.sure" points=1 hint="Here somebody is so sure that k tokens sum to 1 for the computer, yet the tail is 1e-35 and not 0. If topk_kl.values passes, add the others up with logsumexp, and do not subtract from 1. If that fails too, mend it first."
 rng = check.rng("topk_kl.sure")
 
 
@@ -1974,13 +1974,13 @@ print(f"{64 * 4 + 65 * 2} bytes a position are kept.")
 #
 # Four ways to train, same steps, same batches, same student, several seeds:
 # - **labels**: the next token that really followed;
-# - **half frequencies**: $\frac12$ labels $+ \frac12$ a "teacher" that says the same at every position, how frequent each token is in the training sentences. The null hypothesis of lesson 02, is it the *teacher* or
+# - **half frequencies**: $\frac12$ labels $+ \frac12$ a "teacher" that says the same at every position, how frequent each token is in the training sentences. The question of lessons 00 and 02, is it the *teacher* or
 #   merely softer targets, in its strongest form: label smoothing that knows which tokens are common;
 # - **teacher**: soft targets alone, the top 64 and a tail bucket, $T = 1$;
 # - **half and half**: $\frac12$ teacher $+ \frac12$ labels.
 #
 # The number of epochs is chosen for each run on validation sentences; the test sentences are read at that epoch only. Cross-entropy is in
-# nats per token, and **perplexity** is $e^{\text{nats}}$: between how many equally probable tokens one hesitates. It depends on the tokenizer, so compare it only with others of this table.
+# nats per token, and **perplexity** is $e^{\text{nats}}$: how many equally probable tokens would leave one as unsure. It depends on the tokenizer, so compare it only with others of this table.
 #
 # **What do you expect?** Rank the four on the test sentences. One thing to think of: SmolLM2 has read whole documents. It does not know that our texts are over after one sentence, and it was never told.
 

@@ -357,7 +357,7 @@ def sampling_probabilities(logits, temperature=1.0, top_p=1.0):
 # and an **answer** (the rest), and this is our data. The student is a transformer of lesson 11 with one block and a width of four, 292 numbers in all. It learns off-policy, from the teacher's full
 # distribution at each token of the answers (forward KL, lesson 12), four passes over the data.
 #
-# *What do you expect?* The teacher never leaves the road. Where will the student be after thirty tokens?
+# **What do you expect?** The teacher never leaves the road. Where will the student be after thirty tokens?
 
 
 # %% role="show" name="off-policy"
@@ -448,7 +448,7 @@ plots.show(
 # At every position $t$ we can ask how far the student's distribution for the next token is from the teacher's, $\mathrm{KL}(p\|q)$, and average over sequences. We do it twice for the same
 # student: on prefixes that the **teacher** wrote (what a validation loss measures), and on prefixes that the **student** wrote (what happens when it is used).
 #
-# *What do you expect?* Do both curves rise with the number of tokens, or only one?
+# **What do you expect?** Do both curves rise with the number of tokens, or only one?
 
 
 # %% role="show" name="exposure"
@@ -581,7 +581,7 @@ def own_batch(prompts, answers, pad=0):
 
 # %% role="setup" name="own_batch-specimen"
 def rows_of_ids(rng, low, high, prompts, answers, end=()):
-    """Prompts and answers of these lengths, in any order, with ids in [low, high); `end` behind each answer."""
+    """Prompts and answers of these lengths, in any order, with ids in [low, high); `end` after each answer."""
     order = rng.permutation(len(prompts))
     made = [
         [rng.integers(low, high, n).tolist() for n in lengths] for lengths in (prompts, answers)
@@ -603,7 +603,7 @@ some = rows_of_ids(rng, 2, 6, (2, 1, 3, 5), (4, 7, 2, 2))
 one = rows_of_ids(rng, 2, 6, (3,), (2,))  # a batch may be a single row
 check("own_batch.labels", [check.call(own_batch, *rows)["labels"] for rows in (some, one)])
 
-# %% role="check" name="own_batch.pad_is_end" points=1 hint="Here pad and the end have the same id. The end that was sampled is learned and attended to, the padding behind it is not."
+# %% role="check" name="own_batch.pad_is_end" points=1 hint="Here pad and the end have the same id. The end that was sampled is learned and attended to, the padding after it is not."
 rng = check.rng("own_batch.pad_is_end")
 rows = rows_of_ids(rng, 2, 90, (2, 1, 3), (4, 1, 2), end=[1])
 check("own_batch.pad_is_end", check.call(own_batch, *rows, pad=1))
@@ -898,7 +898,7 @@ def scored_at(rng, rows, size, every=False):
     return labels
 
 
-# %% role="check" name="gkd_loss.mixture" points=1 hint="m = beta p + (1 - beta) q, and the weights of the two KLs are beta (from p) and 1 - beta (from q)."
+# %% role="check" name="gkd_loss.mixture" points=1 hint="m = beta p + (1 - beta) q; the loss is beta KL(p || m) + (1 - beta) KL(q || m), with p and q first in the KLs and m second."
 rng = check.rng("gkd_loss.mixture")
 student, teacher_z = draw(rng, 2, 4, 5), draw(rng, 2, 4, 5).detach()
 labels, found = scored_at(rng, 2, 4, every=True), []
@@ -914,7 +914,7 @@ for beta in (0, 1, 0.0, 1.0):
     found.append(with_gradient(check.call(gkd_loss, student, teacher_z, labels, beta), student))
 check("gkd_loss.ends", found)
 
-# %% role="check" name="gkd_loss.masked" points=1 hint="Positions labelled -100 count neither in the sum nor in the number, and rows of different lengths share one mean."
+# %% role="check" name="gkd_loss.masked" points=1 hint="Positions labelled -100 count neither in the sum nor in the number, and rows of different lengths share one mean. If gkd_loss.mixture or .ends fails too, mend that first."
 rng = check.rng("gkd_loss.masked")
 student, teacher_z = draw(rng, 3, 6, 4), draw(rng, 3, 6, 4).detach()
 labels, found = scored_at(rng, 3, 6), []
@@ -922,7 +922,7 @@ for beta in (0, 0.5, 1):
     found.append(with_gradient(check.call(gkd_loss, student, teacher_z, labels, beta), student))
 check("gkd_loss.masked", found)
 
-# %% role="check" name="gkd_loss.garbage" points=1 hint="Anything may stand where nothing is scored, here not-a-number. Pick the scored positions first, logits[scored]."
+# %% role="check" name="gkd_loss.garbage" points=1 hint="Anything may stand where nothing is scored, here not-a-number. Pick the scored positions first, logits[scored]. If gkd_loss.mixture or .ends fails too, mend that first."
 rng = check.rng("gkd_loss.garbage")
 student, teacher_z = draw(rng, 3, 5, 5), draw(rng, 3, 5, 5).detach()
 labels = scored_at(rng, 3, 5)
@@ -1354,7 +1354,7 @@ class Tiny(torch.nn.Module):
         super().__init__()
         self.table = torch.nn.Parameter(torch.tensor(rng.normal(size=(vocab, vocab))))
 
-    def forward(self, input_ids, attention_mask=None):
+    def forward(self, input_ids, attention_mask):
         return self.table[input_ids].cumsum(1)  # (B, T, V)
 
 
@@ -1614,6 +1614,24 @@ def train_gkd(student, teacher, data, optimizer, sample, batch_of, loss_of, rng,
     return losses
 
 
+# %% role="mutant" of="train_gkd" name="train_gkd.zeroed_once" loses="train_gkd.own, train_gkd.mixed, train_gkd.secret" hint="You clear the gradients once, before the loop, and then those of all steps add up: optimizer.zero_grad() belongs into the loop."
+def train_gkd(student, teacher, data, optimizer, sample, batch_of, loss_of, rng, fraction=1.0):
+    losses = []
+    optimizer.zero_grad()
+    for prompts, answers in data:
+        if rng.random() < fraction:
+            answers = sample(student, prompts)
+        batch = batch_of(prompts, answers)
+        logits = student(batch["input_ids"], batch["attention_mask"])
+        with torch.no_grad():
+            target = teacher(batch["input_ids"], batch["attention_mask"])
+        loss = loss_of(logits, target, batch["labels"])
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
 # %% role="mutant" of="train_gkd" name="train_gkd.zeroed_late" loses="train_gkd.own, train_gkd.mixed, train_gkd.secret" hint="You cleared the gradient after the step, so that what was there before the first step counts: zero_grad() before backward()."
 def train_gkd(student, teacher, data, optimizer, sample, batch_of, loss_of, rng, fraction=1.0):
     losses = []
@@ -1755,7 +1773,7 @@ def train_gkd(student, teacher, data, optimizer, sample, batch_of, loss_of, rng,
         return losses
 
 
-# %% role="mutant" of="train_gkd" name="train_gkd.tensors" loses="train_gkd.own, train_gkd.mixed, train_gkd.secret" hint="Your losses are tensors, which keep the graph of every step in memory: loss.item() is a float."
+# %% role="mutant" of="train_gkd" name="train_gkd.tensors" loses="train_gkd.own, train_gkd.mixed, train_gkd.secret" hint="Your losses are tensors. Asked for are floats, loss.item(), which hold no graph and no memory of a step."
 def train_gkd(student, teacher, data, optimizer, sample, batch_of, loss_of, rng, fraction=1.0):
     losses = []
     for prompts, answers in data:
@@ -1777,7 +1795,7 @@ def train_gkd(student, teacher, data, optimizer, sample, batch_of, loss_of, rng,
 # And now for real: your loop with your two functions and the reverse KL, one pass over the prompts, for one of our students. The library has the same loop: `OnPolicy` is a source of batches that the student writes
 # (`fraction` is $\lambda$, `max_new` the room for an answer), and `Trainer` does the rest as always. With the same prompts and the same seeds for the sampling, both must arrive at the same weights.
 #
-# *What do you expect?* Fifty steps on its own samples: does the share of valid sequences rise?
+# **What do you expect?** Fifty steps on its own samples: does the share of valid sequences rise?
 
 
 # %% role="show" name="by-hand"
@@ -1862,7 +1880,7 @@ print(f"the two students' weights differ by at most {apart:.0e}")
 # these differences and its 95% interval. What the students have in common (a good or a bad beginning) cancels; a star stands where the interval leaves out 0. The intervals are about the luck of a student's seed: the 3200 sequences
 # are the same for all.
 #
-# *What do you expect?* Which of the two changes more: the source of the sequences, or the divergence? And can anything look better than it is?
+# **What do you expect?** Which of the two changes more: the source of the sequences, or the divergence? And can anything look better than it is?
 
 
 # %% role="show" name="gkd"
@@ -1995,7 +2013,7 @@ print("  " + ", ".join(f"{share:.0%}" for share in sorted(ends, reverse=True)[::
 #
 # <details><summary>Hint: one sample by hand</summary>
 #
-# Let token 2 be sampled. The number in front is `log_q[2] - log_p[2]`. The vector behind it is `onehot(2) - q`: for three tokens `[-q0, -q1, 1 - q2]`. Number times vector is the estimate from this one sample; it has one
+# Let token 2 be sampled. The number in front is `log_q[2] - log_p[2]`. The vector after it is `onehot(2) - q`: for three tokens `[-q0, -q1, 1 - q2]`. Number times vector is the estimate from this one sample; it has one
 # entry for each logit.
 # </details>
 #
@@ -2191,7 +2209,7 @@ def reinforce(student, teacher, samples):
 # %% [markdown]
 # Right on average: how noisy is it? A thousand estimates from 8 samples each, against the exact gradient.
 #
-# *What do you expect?* Will a single estimate have the right signs?
+# **What do you expect?** Will a single estimate have the right signs?
 
 
 # %% role="show" name="noise"
@@ -2274,7 +2292,7 @@ def future(gain, scored, normalise=True):
 
 # %% role="setup" name="future-specimen"
 def answers_at(rng, rows, size, holes=False):
-    """bool (rows, size): where an answer is scored, with prompt before and padding behind, or with holes."""
+    """bool (rows, size): where an answer is scored, with prompt before and padding after, or with holes."""
     scored = torch.zeros(rows, size, dtype=torch.bool)
     for n, row in enumerate(scored):
         first = rng.integers(1, size - 4)
@@ -2298,7 +2316,7 @@ check(
     [check.call(future, gain, torch.ones(gain.shape, dtype=torch.bool)) for gain in gains],
 )
 
-# %% role="check" name="future.masked" points=1 hint="Prompt in front, padding behind: neither is summed or counted, whatever numbers stand there."
+# %% role="check" name="future.masked" points=1 hint="Prompt in front, padding after: neither is summed or counted, whatever numbers stand there. If future.sum fails too, mend it first."
 rng = check.rng("future.masked")
 gain, scored = draw(rng, 4, 8).detach(), answers_at(rng, 4, 8)
 check(
@@ -2306,7 +2324,7 @@ check(
     [check.call(future, gain, scored, normalise) for normalise in (False, True)],
 )
 
-# %% role="check" name="future.garbage" points=1 hint="An infinite number may stand where nothing is scored: fill it (masked_fill), do not multiply it by 0."
+# %% role="check" name="future.garbage" points=1 hint="An infinite number may stand where nothing is scored: fill it (masked_fill), do not multiply it by 0. If future.sum fails too, mend it first."
 rng = check.rng("future.garbage")
 scored = answers_at(rng, 3, 7)
 gain = draw(rng, 3, 7).detach().masked_fill(~scored, -np.inf)
@@ -2443,7 +2461,15 @@ def future(gain, scored, normalise=True):
     return total / count.clamp_min(1) if normalise else total
 
 
-# %% role="mutant" of="future" name="future.inverted" loses="future.sum, future.mean, future.masked, future.garbage, future.secret" hint="Your two branches are swapped: normalise=True divides, normalise=False does not."
+# %% role="mutant" of="future" name="future.always_divided" loses="future.sum, future.masked, future.garbage, future.secret" hint="You divide by the number of later positions whatever normalise says: with normalise=False the sum stays a sum."
+def future(gain, scored, normalise=True):
+    gain = gain.masked_fill(~scored, 0.0)
+    total = gain.flip(1).cumsum(1).flip(1) - gain
+    count = scored.long().flip(1).cumsum(1).flip(1) - scored.long()
+    return total / count.clamp_min(1)
+
+
+# %% role="mutant" of="future" name="future.inverted" loses="future.sum, future.mean, future.masked, future.garbage, future.secret" hint="normalise=True divides, normalise=False does not: your two branches are swapped."
 def future(gain, scored, normalise=True):
     gain = gain.masked_fill(~scored, 0.0)
     total = gain.flip(1).cumsum(1).flip(1) - gain
@@ -2477,7 +2503,7 @@ def future(gain, scored, normalise=True):
 # MiniLLM joins the comparison: with the division and without. And the row that fairness demands: sampling takes time, so what if plain KL on the teacher's samples gets **as much time**, that is
 # more steps?
 #
-# *What do you expect?* Undivided, MiniLLM minimises exactly the column *nonsense*. What will it give up for that? And who wins at equal time?
+# **What do you expect?** Undivided, MiniLLM minimises exactly the column *nonsense*. What will it give up for that? And who wins at equal time?
 
 
 # %% role="show" name="minillm"
@@ -2530,7 +2556,7 @@ paired(backward_more, "MiniLLM")
 # teacher's length and the most missing of all: it has learned to stop before anything can go wrong. Divided, it follows a direction that is no longer that number's gradient, and that keeps it going.
 #
 # Then the rows about time. Sampling makes a step several times as expensive (column *CPU s*; the teacher here is free, a real one is not), so four times the steps on the teacher's
-# samples cost about as much as one time on one's own. With the **forward** KL they buy *coverage*: much less is missing. In nonsense the pair of lines
+# samples cost about as much as one pass on the student's own. With the **forward** KL they buy *coverage*: much less is missing. In nonsense the pair of lines
 # has no star: these students leave it **undecided**. So on this toy, where the teacher's samples cost nothing and the student is still learning, nothing in these columns speaks for the on-policy forward KL at equal time.
 # With the **reverse** KL, four times the steps on the teacher's samples give more valid sequences than the student's own samples or MiniLLM do (the last two pairs of lines); nonsense and missing are undecided. So here, too, the
 # cheaper source held its own.
@@ -2540,7 +2566,7 @@ paired(backward_more, "MiniLLM")
 # First figure: each method is one point, the mean over its students, with 95% intervals; the thin dots are the students. To the left, little is missing; down, little nonsense; a perfect student would sit in the corner.
 # Beside it, the lanes in which they write. Second figure: exposure bias once more, for the forward KL.
 #
-# *What do you expect?* In the second figure, compare the distance between the two lines of a colour, own prefixes and the teacher's: for which of the three students is it smallest?
+# **What do you expect?** In the second figure, compare the distance between the two lines of a colour, own prefixes and the teacher's: for which of the three students is it smallest?
 
 
 # %% role="show" name="front" folded=true

@@ -72,7 +72,8 @@ def moves(y, *inputs):
     loss = (y**2).sum() if torch.is_tensor(y) else None
     slopes = [None] * len(inputs)
     if loss is not None and loss.requires_grad:
-        slopes = torch.autograd.grad(loss, inputs, allow_unused=True)
+        asked = [x if x.requires_grad else x.clone().requires_grad_() for x in inputs]
+        slopes = torch.autograd.grad(loss, asked, allow_unused=True)
     pairs = zip(("x", "W", "A", "B"), inputs, slopes, strict=True)
     return {"output": y} | {
         f"gradient of {name}": torch.zeros_like(i) if g is None else g for name, i, g in pairs
@@ -152,7 +153,7 @@ for problem, texts in zip(three, drawn.texts, strict=True):
 # - if the text has a marker `####`, the answer is the first number after the **last** one. If nothing comes after it the solution was cut off: no answer, `None`;
 # - without a marker, it is the **last** number of the text; no number at all: `None`;
 # - `1,200.50` is one number: commas between digits are dropped, a decimal part belongs to it;
-# - a minus sign belongs to the number (`= -5`), unless it stands right behind a digit: `39-8` is a subtraction, and its last number is 8.
+# - a minus sign belongs to the number (`= -5`), unless it stands right after a digit: `39-8` is a subtraction, and its last number is 8.
 #
 # A text may have several lines; a line break is nothing special.
 #
@@ -160,7 +161,7 @@ for problem, texts in zip(three, drawn.texts, strict=True):
 #
 # <details><summary>Hint 1: a pattern for numbers</summary>
 #
-# `re.findall(pattern, text)` gives all stretches of `text` that fit. `r"\d[\d,]*(?:\.\d+)?"` is a digit, then digits and commas, then perhaps a point with digits behind it.
+# `re.findall(pattern, text)` gives all stretches of `text` that fit. `r"\d[\d,]*(?:\.\d+)?"` is a digit, then digits and commas, then perhaps a point with digits after it.
 # `(?:...)` groups without capturing; `?` makes it optional.
 # </details>
 # <details><summary>Hint 2: the minus sign</summary>
@@ -179,7 +180,7 @@ def extract_answer(text):
 
     The first number after the last "####"; without a marker, the last number of the text.
     """
-    # YOUR CODE: split at the last marker, find all numbers behind it, take the right one
+    # YOUR CODE: split at the last marker, find all numbers after it, take the right one
     # BEGIN SOLUTION
     _, marker, rest = text.rpartition("####")
     numbers = re.findall(r"(?:(?<!\d)-)?\d[\d,]*(?:\.\d+)?", rest)
@@ -189,7 +190,7 @@ def extract_answer(text):
     # END SOLUTION
 
 
-# %% role="check" name="extract_answer.last" points=1 hint="Without a marker the LAST number is the answer, as a float, on whichever line it stands; a minus belongs to it unless it stands right behind a digit; 0 is an answer, no number gives None."
+# %% role="check" name="extract_answer.last" points=1 hint="Without a marker the LAST number is the answer, as a float, on whichever line it stands; a minus belongs to it unless it stands right after a digit; 0 is an answer, no number gives None."
 def specimen(rng):
     a, b = (int(n) for n in rng.integers(10, 90, size=2))
     texts = [f"{a}+{b}={a + b}", f"{a}+{b}", f"{a}-7", f"7-{a}={7 - a}", f"x-{a}", f"{b}-{b}=0"]
@@ -200,7 +201,7 @@ rng = check.rng("extract_answer.last")
 check("extract_answer.last", {text: tried(extract_answer, text) for text in specimen(rng)})
 
 
-# %% role="check" name="extract_answer.marker" points=1 hint="With a marker: the FIRST number after the LAST ####, on the same line or a later one. A marker with nothing behind it gives None: the solution was cut off."
+# %% role="check" name="extract_answer.marker" points=1 hint="With a marker: the FIRST number after the LAST ####, on the same line or a later one. A marker with nothing after it gives None: the solution was cut off."
 def specimen(rng):
     a, b = (int(n) for n in 1000 + rng.permutation(8000)[:2])
     return [
@@ -216,7 +217,7 @@ rng = check.rng("extract_answer.marker")
 check("extract_answer.marker", {text: tried(extract_answer, text) for text in specimen(rng)})
 
 
-# %% role="check" name="extract_answer.spelling" points=1 hint="Commas are dropped before float(), all of them; a decimal part belongs to the number, a full stop behind it does not; units do not disturb."
+# %% role="check" name="extract_answer.spelling" points=1 hint="Commas are dropped before float(), all of them; a decimal part belongs to the number, a full stop after it does not; units do not disturb."
 def specimen(rng):
     a, b = (int(n) for n in 100 + rng.permutation(800)[:2])
     texts = [f"#### ${a},{b}", f"in all {a}.{b} km.", f"#### {a}.50%", f"so x = -{a},{b}.25"]
@@ -340,7 +341,7 @@ def extract_answer(text):
     return float(numbers[0 if marker else -1].replace(",", "")) if numbers else None
 
 
-# %% role="mutant" of="extract_answer" name="extract_answer.subtraction" loses="extract_answer.last, extract_answer.secret" hint="39-8 is a subtraction: its last number is 8, not -8. A minus right behind a digit is no sign."
+# %% role="mutant" of="extract_answer" name="extract_answer.subtraction" loses="extract_answer.last, extract_answer.secret" hint="39-8 is a subtraction: its last number is 8, not -8. A minus right after a digit is no sign."
 def extract_answer(text):
     _, marker, rest = text.rpartition("####")
     numbers = re.findall(r"-?\d[\d,]*(?:\.\d+)?", rest)
@@ -735,8 +736,8 @@ plots.show("Bars: the share of the hot teacher's samples that verify, from one s
 # An example is a prompt and an answer in one row of tokens. The student reads all of it and is judged on the answer alone: nobody wants a model that invents questions. Two positions are easily lost:
 #
 # - the **first** answer token is predicted at the **last prompt position**. Leave it out and the model never learns how to begin;
-# - behind the answer comes the **end-of-sequence** token, eos. Leave it out and the model never learns to stop: it will happily go on with the next problem until its tokens run out, and an unfinished sample counts as wrong.
-#   One is enough: behind it nothing is ever read.
+# - after the answer comes the **end-of-sequence** token, eos. Leave it out and the model never learns to stop: it will happily go on with the next problem until its tokens run out, and an unfinished sample counts as wrong.
+#   One is enough: a reader stops there. (An eos *inside* an answer, as between the turns of a chat, stays where it is; only the last token decides whether one is missing.)
 #
 # ### Exercise 3: an SFT example
 # As in lesson 12, labels are aligned with the logits: `labels[t]` is the token that follows position `t`, or −100 where it is not to be learned.
@@ -1092,8 +1093,8 @@ print("  chains to learn from:", ", ".join(f"{n:,.0f} {kind}" for kind, n in kep
 # Is it the depth, then? Only in part. Five and six steps go visibly worse than one to four, but three layers have room for *one* step, and there this student is hardly better than at three or four. It also has less to learn from: a row of answers shows one number for several steps tangled up, a chain shows
 # every step, with a label on each. This experiment does not separate the two.
 #
-# **What the verifier was worth.** The student of all chains has *more* different chains to learn from, and still it is several points below the other at $T = 0.6$. At $T = 1.5$, the temperature its teacher wrote at, it loses most of what it can do, and far more than the student of verified chains: it has learned the slips as well as the
-# steps, and a higher temperature lets them out. So a score at one low temperature understates what a filter does, and a low temperature is itself a kind of filter. (The intervals over problems leave out 0 both times. They know nothing of other seeds; how many there are stands in the table.)
+# **What the verifier was worth.** The student of all chains has *more* different chains to learn from, and still it is some points below the other at $T = 0.6$: seed by seed the printed interval, of three seeds, holds 0, so this one is **undecided**. At $T = 1.5$, the temperature its teacher wrote at, it loses most of what it can do, and far more than the student of verified chains: it has learned the slips as well as the
+# steps, and a higher temperature lets them out. So a score at one low temperature understates what a filter does, and a low temperature is itself a kind of filter. (The intervals over problems leave out 0 both times, but they know nothing of other seeds. Where the two disagree, the one over seeds counts, as in lesson 00.)
 #
 # It also corrects a claim that is made too easily. The chain student makes fewer errors than the hot teacher it has read nothing else from. Is that the verifier's doing? Mostly not: the *unverified* student, which has read every error, is above the hot teacher at $T = 0.6$ too, and at the teacher's own $T = 1.5$ even the verified one
 # is below it. The cooler temperature does most, the verifier the rest. Nobody here beats the teacher at its best. And the chain student spends twenty tokens an answer instead of three.
@@ -1152,7 +1153,7 @@ rng = check.rng("pass_at_k.certain")
 check("pass_at_k.certain", [check.call(pass_at_k, *case) for case in specimen(rng)])
 
 
-# %% role="check" name="pass_at_k.large" points=1 rtol=1e-7 atol=1e-9 hint="C(2000, 500) has some 490 digits and is no float: divide whole numbers, or multiply k small factors."
+# %% role="check" name="pass_at_k.large" points=1 rtol=1e-7 atol=1e-9 hint="C(2000, 500) has some 490 digits and is no float: divide whole numbers, or multiply k small factors. If pass_at_k.values fails too, mend it first."
 def specimen(rng):
     return 2000, (1 + rng.permutation(12)[:3]).tolist(), 500
 
@@ -1600,7 +1601,7 @@ plots.show(
 # where its interval leaves out 0, chains give more for the same tokens read (not for the same labels: some 45 a row against 5). *How many times* more, nine templates cannot say: one of them alone makes about half of the baseline's score, and without it the number is another. The last
 # column is the price of the chains.
 #
-# **SmolLM2's 0%** comes from one sample a problem, without a word about the form we expect, cut off at 200 tokens (see *finished*; cut off counts as wrong). It says that the model as published does not do *this*, not that it cannot reckon.
+# **SmolLM2's 0%** comes from one sample a problem, without a word about the form we expect, cut off at 200 tokens (see *finished*; cut off counts as wrong). It says that the model as published does not do *this*, not that it cannot do arithmetic.
 #
 # **The student of half the depth** read the same tokens and stays far below the whole model. Taking out every other block of a model that was not made for it breaks what the blocks had agreed on. Lesson 11's students kept nearly everything, but there the task was easy; here it would take a
 # far longer training than an adapter does.
@@ -1634,7 +1635,7 @@ def lora_linear(x, W, A, B, alpha):
     # END SOLUTION
 
 
-# %% role="check" name="lora_linear.values" points=1 hint="Look at 'output' first: where it is wrong, so are the gradients. It is the frozen layer's output plus alpha / r times the correction; r is the number of A's rows. x may have more axes than two."
+# %% role="check" name="lora_linear.values" points=1 hint="Where 'output' is wrong, so are the gradients; where only gradients are, something is detached that must not be. The output is the frozen layer's output plus alpha / r times the correction; r is the number of A's rows. x may have more axes than two."
 def specimen(rng):
     return [
         (*matrices(rng, rows, *sizes), float(rng.integers(5, 20)))
@@ -1874,8 +1875,8 @@ gap = (linear(x, layer.linear.weight, A, B, layer.scale * len(A)) - layer(x)).ab
 print(f"\nits first layer, once more: A {tuple(A.shape)}, B {tuple(B.shape)}, gap {gap:.0e}")
 
 # %% [markdown]
-# **What we saw.** The answer after the recipe *looks* right, and that is what to be afraid of: the form is there, the plan is there (mL of juice, then calories), and the arithmetic is not, as the last line says. This is one problem of the kinds it has learned, answered greedily; it was not picked
-# for being typical. What the recipe gave this model is the shape of a solution first. The steps `13*4` and `56*2` are sums its own size makes it guess at, and nothing in SFT lets it notice.
+# **What we saw.** The answer after the recipe *looks* right, and that is what to be afraid of: the form is there, the plan is there (mL of juice, then calories), and the arithmetic is not, as the line in brackets says. This is one problem of the kinds it has learned, answered greedily; it was not picked
+# for being typical. What the recipe gave this model is the shape of a solution first. The steps `13*4` and `56*2` are products that a model this small can only guess, and nothing in SFT lets it notice.
 #
 # And now the training itself, on one template: SFT of your own, LoRA on the model as published, forty steps of four worked solutions like the one above. **This cell takes two minutes or more** (it stops training after five, however far it is), is not in the three minutes of this page's header, and nothing below needs it. Before and after, the model
 # answers problems of this template with numbers it has not seen, in up to 200 tokens both times: with fewer, the model as published would be cut off and called wrong for its length. One template instead of nine: that is why minutes are enough.
@@ -2012,7 +2013,7 @@ for place, name in enumerate(others):
     few, many = narrowest_and_widest(round(0.3 * R1[name][2]), round(0.3 * R1["o1-mini"][2]))
     for (mean, half, _), width, label in (
         (many, 1.2, "they disagree on as many problems as can be"),
-        (few, 4, "as few"),
+        (few, 4, "as few as possible"),
     ):
         ends = [mean - half, mean + half]
         axes.plot(ends, [place, place], color=COLORS[0], linewidth=width, label=label)
@@ -2030,8 +2031,8 @@ plots.show(
 )
 
 # %% [markdown]
-# **What we saw.** An interval for each model by itself would be the wrong picture: all of them took the *same* 30 problems, and a hard problem is hard for all. Compared problem by problem the interval depends on how many problems two models disagree on, and that the report does not say; so the figure has both ends. Five of the
-# seven cannot be told from o1-mini, whatever the report leaves out; for the 1.5B and QwQ it hangs on just that. (A rule of thumb, the sign test: if one model solves six problems that the other does not, and none is the other way round, chance does that in $2 \cdot 2^{-6} = 3$% of cases; with five in 6%. The intervals above are
+# **What we saw.** An interval for each model by itself would be the wrong picture: all of them took the *same* 30 problems, and a hard problem is hard for all. Compared problem by problem the interval depends on how many problems two models disagree on, and that the report does not say; so the figure has both ends (where two models may agree on every problem, the thick line is a point, under the diamond). Five of the
+# seven cannot be told from o1-mini, whatever the report leaves out; for the 1.5B and QwQ it depends on exactly that. (A rule of thumb, the sign test: if one model solves six problems that the other does not, and none is the other way round, chance does that in $2 \cdot 2^{-6} = 3$% of cases; with five in 6%. The intervals above are
 # a little too narrow for so few. And pass@1 rests on the same 30 problems.)
 #
 # **What was distilled.** Text. About 800,000 samples, some 600,000 of them chains that passed rejection sampling (step 3 above; by rules where the answer can be checked, judged by another model where not), 200,000 others such as writing and translation. Six open models, see *made from*, were
@@ -2107,7 +2108,7 @@ else:
 #
 # ## What we saw
 # - A chain of thought turns a problem too deep for one token into many shallow ones. Same tokens read, same parameters: nearly all problems instead of about one in four from scratch, and clearly more in the real model, on the kinds of problem it has seen.
-# - Rejection sampling needs a verifier: against a student of all chains it paid, a little at a low temperature and much at a high one. It does not see wrong steps behind right answers. And a student that errs less than its teacher may owe that to the temperature.
+# - Rejection sampling needs a verifier: against a student of all chains it paid much at a high temperature, and at a low one three seeds do not decide. It does not see wrong steps behind right answers. And a student that errs less than its teacher may owe that to the temperature.
 # - pass@k is what is within reach, cons@k what you get without a verifier, and both cost $k$ times the tokens. Report tokens beside scores.
 # - Thirty problems are thirty problems, however many samples are drawn for each; sixty-three of nine templates are nearer to nine. Compare models problem by problem.
 #

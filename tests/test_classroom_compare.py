@@ -46,7 +46,7 @@ def words(got, want):
         (np.where(RIGHT[0, 1] == RIGHT, np.inf, RIGHT), "are infinite, the first at [0, 1]"),
         (RIGHT + np.eye(3, 4), "3 of 12 values are wrong; the first, at [0, 0]"),
         (RIGHT > 0, "True/False values where numbers are expected"),
-        (None, "is there a return, with a value, on every way"),
+        (None, "is there a return, with a value, on every path"),
         ("text", "a text where an array of shape (3, 4) is expected"),
         ({"a": 1}, "a dict with the keys ['a'] where an array"),
         ([[1, 2], [3]], "a list of 2 where an array of shape (3, 4) is expected"),

@@ -37,7 +37,7 @@ class Watch:
             parts = (
                 [key for key in before if after[key] != before[key]] if type(before) is dict else []
             )
-            found.append(f"{name} ({', '.join(parts)})" if parts else name)
+            found.append(name if parts in ([], ["numbers"]) else f"{name} ({', '.join(parts)})")
         return found
 
 
@@ -69,7 +69,8 @@ def _state(value: Any) -> Any:
         if str(plain.dtype) == "torch.bfloat16":  # has no NumPy type; float32 holds it exactly
             plain = plain.float()
         raw = plain.numpy().tobytes()
-        return "tensor", str(value.dtype), tuple(value.shape), raw, value.requires_grad
+        numbers = str(value.dtype), tuple(value.shape), raw
+        return {"numbers": numbers, "requires_grad": value.requires_grad}
     if hasattr(value, "tobytes") and hasattr(value, "dtype"):
         plain = value.tolist() if value.dtype.hasobject else value.tobytes()
         return "array", str(value.dtype), tuple(value.shape), plain

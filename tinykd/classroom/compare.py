@@ -74,9 +74,11 @@ def compare(got: Any, want: Any, rtol: float = RTOL, atol: float = ATOL) -> str 
     """
     if isinstance(got, dict) and set(got) == {CHANGED} and got != want:
         words = f"{str(got[CHANGED])[:120]}: whoever uses it next finds something else in it"
+        if "requires_grad)" in words:
+            return f"{words}. Gradients are kept off by .detach() or inside torch.no_grad()"
         return f"{words}. Work on a copy, and leave what you are given as it was"
     if got is None and want is not None:
-        return "it is None: is there a return, with a value, on every way through your function?"
+        return "it is None: is there a return, with a value, on every path through your function?"
     if isinstance(want, dict):
         return _compare_dicts(got, want, rtol, atol)
     wanted, found = _array(want), _array(got)
@@ -84,7 +86,7 @@ def compare(got: Any, want: Any, rtol: float = RTOL, atol: float = ATOL) -> str 
         if found is None:
             empty = isinstance(got, list) and None in got
             why = (
-                "some of its items are None: is there a return on every way through your function?"
+                "some of its items are None: is there a return on every path through your function?"
             )
             return why if empty else f"{_describe(got)} where {_describe(want)} is expected"
         return _compare_arrays(found, wanted, rtol, atol)
@@ -116,9 +118,9 @@ def _compare_dicts(got: Any, want: dict[str, Any], rtol: float, atol: float) -> 
     lost = [key for keys in wrong.values() for key in keys]
     gradients = [key for key in want if "grad" in key.lower()]
     prefix = ""
-    if 0 < len(gradients) < len(want) and set(lost) <= set(gradients):
+    if len(want) == 2 and len(gradients) == 1 and set(lost) <= set(gradients):
         prefix = "the value is right, only the gradient is wrong; "
-    elif gradients and not set(lost) & set(gradients):
+    elif len(want) == 2 and gradients and not set(lost) & set(gradients):
         prefix = "the gradient is right, only the value is wrong; "
     parts = [f"{' and '.join(map(repr, keys))}: {reason}" for reason, keys in wrong.items()]
     return prefix + "; ".join(parts[:3])
