@@ -208,7 +208,7 @@ def freezes(student, x):
         (lambda p: p[0].pop(), lambda: ([[1, 2]],), "argument p"),
         (lambda p: p.pop("a"), lambda: ({"a": 1},), "argument p"),
         (lambda *rest: rest[1].zero_(), lambda: (1, torch.ones(2)), "argument 2"),
-        (lambda z: z.requires_grad_().sum(), lambda: (torch.ones(2),), "argument z"),
+        (lambda z: z.requires_grad_().sum(), lambda: (torch.ones(2),), "argument z (requires_grad)"),
         (freezes, lambda: (tinykd.MLP(2, 2), torch.ones(1, 2)), "student (requires_grad, training"),
         (lambda m: m.register_forward_hook(print) and 1, lambda: (tinykd.MLP(2, 2),), "m (hooks)"),
         (lambda m: m.layers[0].bias.data.add_(1).sum(), lambda: (tinykd.MLP(2, 2),), "m (weights)"),

@@ -75,7 +75,7 @@ def compare(got: Any, want: Any, rtol: float = RTOL, atol: float = ATOL) -> str 
     if isinstance(got, dict) and set(got) == {CHANGED} and got != want:
         words = f"{str(got[CHANGED])[:120]}: whoever uses it next finds something else in it"
         if "requires_grad)" in words:
-            return f"{words}. Gradients are kept off by .detach() or inside torch.no_grad()"
+            return f"{words}. Work on a copy (.detach() makes one), or inside torch.no_grad()"
         return f"{words}. Work on a copy, and leave what you are given as it was"
     if got is None and want is not None:
         return "it is None: is there a return, with a value, on every path through your function?"
