@@ -43,8 +43,10 @@ command -v bwrap >/dev/null || [ "$$(uname)" != Linux ] || { \
 	echo "bubblewrap is not installed: the tests of the sandbox are skipped (apt install bubblewrap)"
 endef
 
+# PASSIVE: torch's threads wait asleep. Spinning, they make a small net ten times slower as soon as a
+# browser or a second notebook needs a processor; on an idle machine it makes no difference.
 lab: $(LAB)
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter lab $(FLAGS) $(LAB_ARGS)
+	OMP_WAIT_POLICY=$${OMP_WAIT_POLICY:-PASSIVE} PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter lab $(FLAGS) $(LAB_ARGS)
 
 test: $(DEV)
 	@$(SANDBOX)

@@ -1804,7 +1804,9 @@ grid[0].axhline(right(toy_teacher), color="black", linestyle="--", linewidth=1, 
 grid[0].axhline(50, color="black", linestyle=":", linewidth=1, label="any bag of tokens")
 grid[0].set_xticks(range(5), [m.replace(" ", "\n") for m in TOY])
 grid[0].set_ylabel("% of test reviews right")
-grid[0].legend(frameon=False, fontsize=9)
+low = min(min(dots) for dots in toy_right.values() if dots)
+grid[0].set_ylim(min(low, 50) - 12, 103)  # room for the legend
+grid[0].legend(frameon=False, fontsize=9, loc="lower left", ncols=2)
 grid[0].spines[["top", "right"]].set_visible(False)
 names = [TOKENS[i] for i in shown_ids[0]]
 for axes, (name, look) in zip(grid[1:], looks.items(), strict=True):
