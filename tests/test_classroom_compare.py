@@ -36,6 +36,7 @@ def words(got, want):
         (RIGHT + 0.25, "every value is 0.25 too large"),
         (RIGHT * 0, "every value is 0"),
         (RIGHT * 0 + 7, "every value is the same (7)"),
+        (RIGHT * (1 + 4e-4 * np.eye(3, 4)), "right to 0.0004 of it"),
         (RIGHT * 0 + 1e6, "every value is the same (1e+06)"),
         (RIGHT[:, ::-1], "the right values in the wrong order"),
         (RIGHT.astype(int), "whole numbers where fractions are expected"),
@@ -208,7 +209,11 @@ def freezes(student, x):
         (lambda p: p[0].pop(), lambda: ([[1, 2]],), "argument p"),
         (lambda p: p.pop("a"), lambda: ({"a": 1},), "argument p"),
         (lambda *rest: rest[1].zero_(), lambda: (1, torch.ones(2)), "argument 2"),
-        (lambda z: z.requires_grad_().sum(), lambda: (torch.ones(2),), "argument z (requires_grad)"),
+        (
+            lambda z: z.requires_grad_().sum(),
+            lambda: (torch.ones(2),),
+            "argument z (requires_grad)",
+        ),
         (freezes, lambda: (tinykd.MLP(2, 2), torch.ones(1, 2)), "student (requires_grad, training"),
         (lambda m: m.register_forward_hook(print) and 1, lambda: (tinykd.MLP(2, 2),), "m (hooks)"),
         (lambda m: m.layers[0].bias.data.add_(1).sum(), lambda: (tinykd.MLP(2, 2),), "m (weights)"),
@@ -272,8 +277,8 @@ def test_the_words_say_which_version_was_looked_at(check, monkeypatch):
 
 
 def test_a_factor_next_to_one_is_not_called_one_time():
-    assert "1 times" not in words(1.0004 * RIGHT, RIGHT)
-    assert "0.0004 of it too large" in words(1.0004 * RIGHT, RIGHT)
+    assert "1 times" not in words(1.004 * RIGHT, RIGHT)
+    assert "0.004 of it too large" in words(1.004 * RIGHT, RIGHT)
 
 
 def test_a_failure_is_shown_once_though_ipython_asks_twice(check, monkeypatch):

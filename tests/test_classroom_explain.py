@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from tinykd.classroom import with_gradient
 from tinykd.classroom.compare import CHANGED
-from tinykd.classroom.grading.explain import WRONG, explain
+from tinykd.classroom.grading.explain import NOT_ALONE, WRONG, explain
 from tinykd.classroom.grading.result import CheckResult
 from tinykd.classroom.mistakes import telling
 
@@ -102,6 +102,16 @@ def named(*checks):
         made.append(one)
     explain(made, {})
     return [(check.mistake, check.hint) for check in made if not check.passed]
+
+
+def test_an_answer_that_needs_a_cell_of_the_visible_checks():
+    """Of a hidden check's kernel only fixed words come out."""
+    checks = [
+        CheckResult("loss.values", False, 1.0, True, "", HINT),
+        CheckResult("loss.secret", True, 1.0, False, "NameError: name 'secret' is not", HINT),
+    ]
+    explain(checks, {("hidden", "loss"): {"passed": False, "why": "NameError: secret"}})
+    assert checks[1].why == NOT_ALONE
 
 
 def test_what_agrees_by_chance_is_not_telling():

@@ -291,6 +291,63 @@ def takes_a_name(book):
     cell(book, "centre")["source"] += ["\n\ncheck = centre(np.ones((2, 2)))"]
 
 
+WORKS = "def centre(x):\n    return x - x.mean(axis=-1, keepdims=True)"
+
+
+def own_cell_below(source, marked="def centre(x):\n    return x"):
+    """`marked` in the lesson's cell, `source` in one of one's own between it and its checks."""
+
+    def change(book):
+        answer = cell(book, "centre")
+        answer["source"] = marked
+        book["cells"].insert(book["cells"].index(answer) + 1, code(source))
+
+    return change
+
+
+def without_marks(source):
+    def change(book):
+        cell(book, "centre")["source"] = source
+        without_ids_and_metadata(book)
+
+    return change
+
+
+def everything_of_numpy(book):
+    """The next answer lives on what it has brought in."""
+    cell(book, "centre")["source"] = f"from numpy import *\n\n{WORKS}"
+    spread = "def spread(x, T=1.0):\n    y = x - x.mean(axis=-1, keepdims=True)\n"
+    cell(book, "spread")["source"] = f"{spread}    return sum(y**2, axis=-1) / x.shape[-1] / T**2"
+
+
+def imports_for_the_next(book):
+    """The first answer ends the kernel; the second, run again by itself, uses what it imported."""
+    ends = WORKS.replace("return", "print('x' * 6_000_000)\n    return")
+    cell(book, "centre")["source"] = f"import numpy.linalg as la\n\n{ends}"
+    spread = "def spread(x, T=1.0):\n    y = (x - x.mean(axis=-1, keepdims=True)) / T\n"
+    cell(book, "spread")["source"] = f"{spread}    return la.norm(y, axis=-1) ** 2 / x.shape[-1]"
+
+
+def check_merged_into_the_next_answer(book):
+    check = cell(book, "centre.deep")
+    cell(book, "spread")["source"] = "".join(
+        [*check["source"], "\n\n", *cell(book, "spread")["source"]]
+    )
+    book["cells"].remove(check)
+
+
+def second_half_timed(book):
+    split(book)
+    cell(book, "centre")["source"] = "%%time\n" + cell(book, "centre")["source"]
+    place = book["cells"].index(cell(book, "centre"))
+    book["cells"][place], book["cells"][place + 1] = book["cells"][place + 1], book["cells"][place]
+
+
+def eleven_thousand_functions(book):
+    """143 kB that no parser takes; each line was once looked for in all the others."""
+    cell(book, "centre")["source"] = "".join(f"def f{i}():\n" for i in range(11_000))
+
+
 def of_vs_code(book):
     """What VS Code writes: no ids in old versions, settings of its own, sources as one text."""
     for one in book["cells"]:
@@ -375,6 +432,38 @@ BOOKS = [
     ("outputs-of-oneself", SECOND, [], outputs_of_oneself),
     ("points-of-oneself", SECOND, [], points_for_oneself),
     ("roles-of-oneself", SECOND, [], another_role),
+    ("corrected-below", ALL, ["centre: graded was a cell without"], own_cell_below(WORKS)),
+    ("raises-without-words", ALL, [], own_cell_below(WORKS, STUB.split('("')[0])),
+    ("returns-nothing-written-below", ALL, [], own_cell_below(WORKS, "def centre(x): return None")),
+    (
+        *("alias-below", ALL, ["centre: graded was a cell without"]),
+        own_cell_below(f"{WORKS.replace('centre', 'mine')}\n\ncentre = mine", STUB),
+    ),
+    (
+        *("partial-below", ALL, []),
+        own_cell_below(
+            "from functools import partial\n\n"
+            "centre = partial(lambda x, axis: x - x.mean(axis, keepdims=True), axis=-1)",
+            STUB,
+        ),
+    ),
+    (
+        *("instance-without-marks", ALL, []),
+        without_marks(
+            "class Centre:\n    def __call__(self, x):\n"
+            "        return x - x.mean(axis=-1, keepdims=True)\n\ncentre = Centre()"
+        ),
+    ),
+    (
+        "everything-of-numpy",
+        FIRST,
+        ["imports everything from numpy (import *)"],
+        everything_of_numpy,
+    ),
+    ("imports-for-the-next", SECOND, [], imports_for_the_next),
+    ("check-merged-into-an-answer", ALL, [], check_merged_into_the_next_answer),
+    ("second-half-timed", ALL, ["2 answer cells, graded as one"], second_half_timed),
+    ("eleven-thousand-functions", SECOND, ["IndentationError"], eleven_thousand_functions),
     ("answer-deleted", SECOND, ["centre: the answer cell is missing"], removed("centre")),
     ("both-answers-deleted", None, ["no answer cell of 01_grading"], removed("centre", "spread")),
     ("answer-twice", ALL, ["centre: 2 answer cells; the last one was graded"], twice),

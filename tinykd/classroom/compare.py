@@ -32,6 +32,8 @@ def normalise(value: Any) -> Any:
         if math.prod(value.shape) > MAX_VALUES:
             raise ValueError(f"shape {tuple(value.shape)} is far more values than expected")
         value = value.tolist()
+    if isinstance(value, np.floating):  # a longdouble has no Python number
+        value = float(value)
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):

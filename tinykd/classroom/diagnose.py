@@ -19,6 +19,12 @@ def diagnose(got: np.ndarray, want: np.ndarray, rtol: float, atol: float) -> str
     scale = float(np.abs(want).max())
     if not got.any():
         return "it is 0" if got.ndim == 0 else "every value is 0"
+    off = np.abs(got - want) / np.maximum(np.abs(want), atol)
+    if off.max() < 2e-3:
+        return (
+            f"right to {off.max():.1g} of it, and more is asked for: is something computed in "
+            "float32, rounded, or stopped too early?"
+        )
     if factor := _factor(got, want, scale):
         return ("it is " if got.ndim == 0 else "every value is ") + _factor_words(factor)
     if got.size > 1:

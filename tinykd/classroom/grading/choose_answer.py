@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from .read_code import FUNCTION, STUB, CodeReader
+from .read_code import MAX_CELL, CodeReader
+from .read_tree import FUNCTION, STUB
 
 MAX_CELLS = 100  # that may be the answer to one exercise; of more the last ones are looked at
 MISSING = "the answer cell is missing; graded as not written"
@@ -44,7 +45,8 @@ class SubmittedCells:
 
         Cells with its id or name: of several that define a function the last one in which it is
         written counts, and those that define none of `names` are parts of the answer. A function
-        that is written in none of them may be in a cell without marks: some editors drop these.
+        that is written in none of them may be in a cell without marks: some editors drop these. One
+        that such a cell defines once more above the last check is what that check has seen.
         """
         name = cell["metadata"]["name"]
         claimed = sorted({*self._by_id.get(cell.get("id", ""), ()), *self._by_name.get(name, ())})
@@ -54,7 +56,9 @@ class SubmittedCells:
         counted, unmarked = set[int](), set[int]()
         for one in names:
             written = [i for i in attempts if defined[i].get(one, STUB) != STUB]
-            if written:
+            if written and (place := self._corrected(one, name, written[-1])) is not None:
+                unmarked.add(place)
+            elif written:
                 counted.add(written[-1])
             elif (place := self._without_marks(one, name, marked)) is not None:
                 unmarked.add(place)
@@ -96,6 +100,24 @@ class SubmittedCells:
             if check in source:
                 checks_below = not marked
         return found[0] if found else None
+
+    def _corrected(self, function: str, exercise: str, written: int) -> int | None:
+        """The cell without marks that defines `function` anew, below the cell `written` and above
+        the exercise's last check.
+        """
+        check, found = f'check("{exercise}.', None
+        place: int | None = None
+        for index in range(written + 1, len(self.cells)):
+            if not self._is_code(index) or len(self._source(index)) > MAX_CELL:
+                continue
+            if check in self._source(index):
+                place = found
+            elif not self.cells[index].get("metadata", {}).get("role") and (
+                function in self._source(index)
+                and self.reader.read(self._source(index)).defined.get(function) == FUNCTION
+            ):
+                found = index
+        return place
 
     def _is_code(self, index: int) -> bool:
         return self.cells[index].get("cell_type") == "code"

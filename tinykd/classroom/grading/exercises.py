@@ -22,6 +22,9 @@ class Exercises:
             cell["metadata"]["name"]: reader.read(cell["source"]) for cell in self._cells("answer")
         }
         self._functions = {name: list(reader.read(stubs[name]).defined) for name in self.names}
+        self._of_setup = {
+            n for cell in self._cells("setup") for n in reader.read(cell["source"]).changed
+        }
         self._in_checks: dict[str, set[str]] = {name: set() for name in self.names}
         for cell in self._cells(*CHECK_ROLES):
             name = self.of(cell["metadata"]["name"])
@@ -61,7 +64,12 @@ class Exercises:
                 continue
             found.add(one)
             used = self._code[one].names | self._in_checks[one]
-            todo += [other for other in self.names if used & self._code[other].defined.keys()]
+            used -= self._of_setup
+            todo += [
+                other
+                for other in self.names  # one may use what another has imported
+                if used & (self._code[other].defined.keys() | self._code[other].changed)
+            ]
         return found
 
     def notebook(self, role: str, exercise: str | None = None) -> dict[str, Any]:

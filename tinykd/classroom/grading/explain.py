@@ -5,6 +5,10 @@ import re
 from ..mistakes import most_likely
 from .result import NOT_WRITTEN, CellResults, CheckResult
 
+NOT_ALONE = (
+    "your answer cell stopped with an error where the checks that you see are not run: does it use "
+    "a variable of one of them?"
+)
 WRONG = "wrong for other inputs"  # all that is said of most lost hidden checks
 UNDEFINED = re.compile(r"NameError: name '(\w+)' is not defined")
 # Python stops at these before there is a value that a hint could speak of.
@@ -29,7 +33,8 @@ def explain(checks: list[CheckResult], results: CellResults) -> None:
             _explain_visible(check, results)
     for check in checks:
         if check.hidden and not check.passed:
-            _explain_hidden(check, [one for one in checks if one.exercise == check.exercise])
+            others = [one for one in checks if one.exercise == check.exercise]
+            _explain_hidden(check, others, results)
 
 
 def _name_mistake(check: CheckResult, others: list[CheckResult]) -> None:
@@ -59,8 +64,12 @@ def _explain_visible(check: CheckResult, results: CellResults) -> None:
         check.hint = "The name stays as the lesson has it."
 
 
-def _explain_hidden(check: CheckResult, others: list[CheckResult]) -> None:
+def _explain_hidden(check: CheckResult, others: list[CheckResult], results: CellResults) -> None:
     visible = [one for one in others if not one.hidden]
+    cell = results.get(("hidden", check.exercise))
+    if all(one.passed for one in visible) and cell and not cell["passed"]:
+        check.why = NOT_ALONE  # fixed words: it may have seen the inputs of other hidden checks
+        return
     reasons = list(dict.fromkeys(IN_CELL.sub("", one.why) for one in visible))
     kinds = {why.partition(":")[0] for why in reasons}
     check.why = WRONG

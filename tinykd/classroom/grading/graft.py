@@ -7,10 +7,12 @@ from typing import Any
 
 from ..notebook_format import CHECK_ROLES, stub
 from .choose_answer import SubmittedCells
-from .read_code import VALUE, Code, CodeReader
+from .read_code import CodeReader, joined
 from .read_submission import NotGradable
+from .read_tree import VALUE, Code
 
 NBVAL_MARKER = re.compile(r"^[ \t]*#[# \t]*(NBVAL_\w+|PYTEST_VALIDATE_IGNORE_OUTPUT)[ \t]*$", re.M)
+BY_TEXT = {"getattr", "globals", "vars", "eval", "exec", "__import__", "import_module"}
 MERGE_MARK = re.compile(r"^(?:<<<<<<<|>>>>>>>) ", re.M)
 
 
@@ -34,7 +36,7 @@ def graft(
         answer = submitted.answer(cell, [one for one, kind in own.items() if kind != VALUE])
         remarks += [f"{name}: {words}" for words in answer.remarks]
         if answer.parts:
-            cell["source"] = NBVAL_MARKER.sub("#", "\n\n".join(answer.parts))
+            cell["source"] = NBVAL_MARKER.sub("#", joined(answer.parts))
             answers[name] = reader.read(cell["source"])
         else:
             cell["source"] = stub(name, cell["source"])
@@ -76,12 +78,20 @@ def _remarks(cell: dict[str, Any], answers: dict[str, Code], lesson: _Lesson) ->
     if changed := _changed_for_others(name, answers, lesson):
         names = ", ".join(changed)
         found.append(f"your cell changes {names}, which others use; they got it back")
+    if stars := sorted(what for what in code.imports.values() if what.endswith(".*")):
+        every = " and ".join(star.removesuffix(".*") for star in stars)
+        found.append(
+            f"imports everything from {every} (import *); names of Python such as max and sum mean "
+            "again what they did in the exercises that follow"
+        )
     if MERGE_MARK.search(cell["source"]):
         found.append("a merge in git left its marks (<<<<<<<, >>>>>>>) in your cell")
     listed = {one for one in re.split(r"[,\s]+", str(cell["metadata"].get("library", ""))) if one}
-    if used := sorted(code.libraries(lesson.imports) & listed):
+    if used := code.libraries(lesson.imports, listed):
         names = " and ".join(used)
         found.append(f"uses {names}, a library's version of what was to be written")
+    if listed and (by_text := sorted(code.names & BY_TEXT)):
+        found.append(f"reaches things by {' and '.join(by_text)}, which only a reader can follow")
     return [f"{name}: {words}" for words in found]
 
 
