@@ -140,7 +140,7 @@ if ran("logits"):
 # <code>keepdims</code> the shapes (3, 5) and (3,) do not fit together.</details>
 
 
-# %% role="answer" name="softmax" library="tinykd.softmax, torch.softmax, torch.nn.functional.softmax, scipy.special.softmax"
+# %% role="answer" name="softmax" library="tinykd.softmax, torch.softmax, torch.nn.functional.softmax, scipy.special.softmax, torch.nn.Softmax"
 def softmax(z, T=1.0, axis=-1):
     """p_i = exp(z_i / T) / sum_j exp(z_j / T), for logits of any size.
 
@@ -376,7 +376,7 @@ elif ran("logits"):
 # first, and there is nothing to add back.</details>
 
 
-# %% role="answer" name="log_softmax" library="tinykd.log_softmax, torch.log_softmax, torch.nn.functional.log_softmax, scipy.special.log_softmax"
+# %% role="answer" name="log_softmax" library="tinykd.log_softmax, torch.log_softmax, torch.nn.functional.log_softmax, scipy.special.log_softmax, torch.nn.LogSoftmax"
 def log_softmax(z, T=1.0, axis=-1):
     """log p_i = z_i / T - log sum_j exp(z_j / T), in nats (natural logarithm), exact for any logits.
 
@@ -690,7 +690,7 @@ def entropy_at(z, T):
     return -float(log_p.exp() @ log_p)
 
 
-# %% role="answer" name="find_temperature" library="scipy.optimize.brentq, scipy.optimize.bisect, scipy.optimize.root_scalar"
+# %% role="answer" name="find_temperature" library="scipy.optimize"
 def find_temperature(z, target):
     """The T at which entropy_at(z, T) equals `target`, by bisection.
 

@@ -368,7 +368,7 @@ print(
 # log-probabilities. And no gradient flows into the teacher: `teacher.detach()` is the same numbers, with the connection to whatever made them cut.
 
 
-# %% role="answer" name="kl_divergence" library="tinykd.forward_kl"
+# %% role="answer" name="kl_divergence" library="tinykd.forward_kl, plain_kl"
 def kl_divergence(student, teacher, T=1.0):
     """T^2 KL(p || q) = T^2 sum_i p_i (log p_i - log q_i), p = softmax(teacher / T), q = softmax(student / T).
 
@@ -576,7 +576,7 @@ def kl_divergence(student, teacher, T=1.0):
 # </details>
 
 
-# %% role="answer" name="soft_gradient" library="torch.autograd.grad, tinykd.forward_kl"
+# %% role="answer" name="soft_gradient" library="torch.autograd.grad, tinykd.forward_kl, pull, plain_kl"
 def soft_gradient(student, teacher, T=1.0):
     """Gradient in the student's logits of the mean over positions of T^2 KL(p || q), in closed form.
 
