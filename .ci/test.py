@@ -1,4 +1,4 @@
-"""Run the stages of the tests: `python .ci/test.py [lint] [quick] [tests] [notebooks] [build]`.
+"""Run the stages of the tests: `python .ci/test.py [lint] [quick] [tests] [browser] [notebooks] [build]`.
 
 No name means all of them but "quick", the tests that are not marked slow. It runs on after a
 failure, so that one run shows all that is wrong, and closes with the number of tests, summed over
@@ -22,7 +22,8 @@ PYTEST = ["pytest", "-q", "-n", "2", "--dist", "loadfile"]
 STAGES = {
     "lint": [["ruff", "check"], ["ruff", "format", "--check"], ["mypy"]],
     "quick": [[*PYTEST, "-m", "not slow"]],
-    "tests": [[*PYTEST]],
+    "tests": [[*PYTEST, "-m", "not browser"]],
+    "browser": [["pytest", "-q", "-rs", "tests/test_browser.py"]],
     "notebooks": [[*PYTEST, "--nbval-lax", "--nbval-cell-timeout=120", "solutions/"]],
     "build": [["tinykd", "build", "--check"]],
 }
@@ -65,7 +66,7 @@ def main() -> int:
                     broken.append(f"{name} ({command[0]})")
         passed, failed, skipped = count(Path(folder))
     print("\nfailed stages: " + (", ".join(broken) or "none"))
-    if {"quick", "tests", "notebooks"} & set(names):
+    if {"quick", "tests", "browser", "notebooks"} & set(names):
         print(f"{passed} passed, {failed} failed, {skipped} skipped")
     return 1 if broken else 0
 

@@ -281,11 +281,22 @@ def test_a_factor_next_to_one_is_not_called_one_time():
     assert "0.004 of it too large" in words(1.004 * RIGHT, RIGHT)
 
 
+def test_what_is_not_written_yet_is_said_in_one_line(check, monkeypatch):
+    def double(x):
+        raise NotImplementedError("double: write your code here")
+
+    with pytest.raises(CheckFailed, match="double: write your code here, run its cell, and then"):
+        check.call(double, 1)
+    with pytest.raises(NotImplementedError, match="no such sign"):
+        check.call(lambda: exec('raise NotImplementedError("no such sign")'))
+    monkeypatch.setattr(check, "_grading", True)
+    with pytest.raises(NotImplementedError, match="double: write your code here"):
+        check.call(double, 1)
+
+
 def test_a_failure_is_shown_once_though_ipython_asks_twice(check, monkeypatch):
     shown = []
-    monkeypatch.setattr(
-        tinykd.classroom.checks, "show_failure", lambda failed: shown.append(failed) or True
-    )
+    monkeypatch.setattr(tinykd.progress, "show_words", lambda words: shown.append(words) or True)
     with pytest.raises(CheckFailed) as failed:
         check("double.plain", -RIGHT)
     first, second = (failed.value._render_traceback_() for _ in range(2))

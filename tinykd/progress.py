@@ -36,17 +36,44 @@ def bar(
         yield advance
 
 
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, answered at the end of a step. IPython shows its words alone, without a traceback."""
+class InWords:
+    """Mixed into an exception: IPython shows its words alone, without a traceback."""
+
+    _shown: bool | None = None
 
     def _render_traceback_(self) -> list[str]:
+        if self._shown is None:  # IPython asks twice
+            self._shown = show_words(str(self))
+        if self._shown:  # the first sentence, in the red of an error
+            return wrapped(str(self).partition("\n")[0].partition(". ")[0].rstrip(".") + ".")
         return wrapped(str(self))
+
+
+class Interrupted(InWords, KeyboardInterrupt):
+    """Ctrl-C, answered at the end of a step."""
 
 
 def in_notebook() -> bool:
     """Whether a Jupyter kernel runs this, which can show HTML; IPython in a terminal cannot."""
     ipython = sys.modules.get("IPython")
     return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
+
+
+def show_words(text: str) -> bool:
+    """Show `text` so that a narrow window breaks it between words, its first line in bold; True
+    where that worked.
+    """
+    if not in_notebook():
+        return False
+    import html
+
+    from IPython.display import publish_display_data
+
+    first, *rest = text.splitlines()
+    lines = "".join(f"<div style='margin-left:2em'>{html.escape(line)}</div>" for line in rest)
+    page = f"<div style='max-width:88ch'><b>{html.escape(first)}</b>{lines}</div>"
+    publish_display_data({"text/plain": "\n".join(wrapped(text)), "text/html": page})
+    return True
 
 
 def wrapped(text: str) -> list[str]:

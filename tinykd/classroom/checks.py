@@ -12,28 +12,20 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..progress import wrapped
+from ..progress import InWords, wrapped
 from .arguments import Watch, giveaways, readable
 from .compare import CHANGED, compare, normalise
-from .in_jupyter import publish, show_failure, unreadable_cell
+from .in_jupyter import publish, unreadable_cell
 from .mistakes import hint_for
+from .notebook_format import UNWRITTEN
 
 EXPECTED_FOLDERS = ("checks", "lessons/checks", "../lessons/checks")
 RNG_CALL = re.compile(r"check\.rng\(\"([\w.]+)\"\)")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class CheckFailed(AssertionError):
-    """A check's verdict. IPython shows its words alone, without a traceback."""
-
-    _shown: bool | None = None
-
-    def _render_traceback_(self) -> list[str]:
-        if self._shown is None:  # IPython asks twice
-            self._shown = show_failure(self)
-        if self._shown:
-            return wrapped(str(self).partition("\n")[0].partition(" What is")[0])
-        return wrapped(str(self))
+class CheckFailed(InWords, AssertionError):
+    """A check's verdict, in words."""
 
 
 class Checks:
@@ -102,9 +94,15 @@ class Checks:
         One that did loses the check that comes next. `may_change` lists the arguments that are
         there to be changed, such as a student to be trained.
         """
+        __tracebackhide__ = True  # IPython then shows a learner's own lines alone
         seen = {} if self.given_away is None else readable(sys._getframe(1))
         watch = Watch(answer, args, kwargs, may_change)
-        result = answer(*args, **kwargs)
+        try:
+            result = answer(*args, **kwargs)
+        except NotImplementedError as error:
+            if self._grading or not str(error).endswith(UNWRITTEN):
+                raise
+            raise CheckFailed(f"{error}, run its cell, and then this one again.") from None
         if self.given_away is not None:  # could an answer have read its result instead?
             self.given_away.setdefault(answer.__name__, set()).update(giveaways(seen, result))
         self._changed += [
@@ -117,6 +115,7 @@ class Checks:
 
         @functools.wraps(answer)
         def looked_at(*args: Any, **kwargs: Any) -> Any:
+            __tracebackhide__ = True
             return self.call(answer, *args, may_change=may_change, **kwargs)
 
         return looked_at  # type: ignore[return-value]

@@ -1,12 +1,10 @@
 """What a check shows in a notebook, and what it asks the notebook for."""
 
 import ast
-import html
 import re
 import sys
 from typing import Any
 
-from ..progress import in_notebook, wrapped
 from .notebook_format import value_metadata
 
 
@@ -27,19 +25,6 @@ def unreadable_cell(name: str) -> str:
                 )
             return ""
     return ""
-
-
-def show_failure(failed: Exception) -> bool:
-    """Show the words as text that a narrow window breaks between words; True where that worked."""
-    if not in_notebook():
-        return False
-    from IPython.display import publish_display_data
-
-    first, *rest = str(failed).splitlines()
-    lines = "".join(f"<div style='margin-left:2em'>{html.escape(line)}</div>" for line in rest)
-    page = f"<div style='max-width:88ch'><b>{html.escape(first)}</b>{lines}</div>"
-    publish_display_data({"text/plain": "\n".join(wrapped(str(failed))), "text/html": page})
-    return True
 
 
 def publish(text: str, name: str, value: Any) -> None:

@@ -4,11 +4,10 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ..notebook_format import STUB_ERROR
+from ..notebook_format import UNWRITTEN
 
 FUNCTION, STUB, VALUE = "function", "stub", "value"
 MAX_CHAIN = 6  # names in a.b.c
-UNWRITTEN = STUB_ERROR.partition("{}")[2].rstrip('")')  # ": write your code here"
 # What makes a function of a function.
 WRAPPERS = {
     "partial",
