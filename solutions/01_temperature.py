@@ -830,7 +830,7 @@ def find_temperature(z, target):
 # %% role="mutant" of="find_temperature" name="find_temperature.absolute_width" loses="find_temperature.scales" hint="You stop when high - low is small. For small logits the temperature itself is as small as that: stop when the ratio high / low is close to 1, or halve a fixed number of times."
 def find_temperature(z, target):
     low, high = 1e-3, 1e6
-    while high - low > 1e-5:
+    while high - low > 5e-5:
         T = math.sqrt(low * high)
         if entropy_at(z, T) > target:
             high = T
