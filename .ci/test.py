@@ -1,4 +1,4 @@
-"""Run the stages of the tests: `python .ci/test.py [lint] [quick] [tests] [browser] [notebooks] [build]`.
+"""Run the stages of the tests: `python .ci/test.py [STAGE ...]`, of those in STAGES below.
 
 No name means all of them but "quick", the tests that are not marked slow. It runs on after a
 failure, so that one run shows all that is wrong, and closes with the number of tests, summed over

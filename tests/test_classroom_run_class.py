@@ -337,7 +337,7 @@ def test_who_has_gone_is_named_and_left_out(course, lesson):
         ({"out": "solutions"}, "solutions is no report folder"),
         ({"out": "subs.zip"}, "cannot write"),
         ({"lesson": "77"}, "no lesson '77'"),
-        ({"lesson": "03"}, "fits 03_a, 03_b: name one"),
+        ({"lesson": "03"}, "fits 03_a, 03_b; name one: --lesson 03_a"),
     ],
 )
 def test_bad_usage_says_what_is_wrong(course, lesson, arguments, words):

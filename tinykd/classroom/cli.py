@@ -55,13 +55,16 @@ def build(
 @app.command()
 def new(
     name: Annotated[str, typer.Argument(help="Its file name, such as homework")],
-    folder: Annotated[Path | None, typer.Argument(help="Where; ./NAME if left out")] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Argument(help="Where; if left out, here beside another homework, else ./NAME"),
+    ] = None,
 ) -> None:
     """Write a small homework that works, to be changed into yours."""
     from .author.lesson import LessonError
     from .author.new_lesson import new_lesson
 
-    folder = folder or Path(name)
+    folder = folder or (Path() if Path("solutions").is_dir() else Path(name))
     try:
         files = new_lesson(name, folder)
     except LessonError as error:
@@ -194,7 +197,8 @@ def _one_source(lesson: str) -> Path:
     sources = _sources(lesson)
     if len(sources) > 1:
         names = ", ".join(path.stem for path in sources)
-        typer.echo(f"--lesson {lesson!r} fits {names}: name one", err=True)
+        said = f"--lesson {lesson!r} fits" if lesson != "all" else "there are several here:"
+        typer.echo(f"{said} {names}; name one: --lesson {sources[0].stem}", err=True)
         raise typer.Exit(2)
     return sources[0]
 

@@ -81,10 +81,14 @@ def prove_many_seeds(
                 some = [str(seed) for seed in seeds[:mutant_seeds]]
                 if kept := len(some) - len(lost):
                     passed = next(seed for seed in some if seed not in lost)
-                    problems.append(f"{name} earns {check.name} under {kept} seeds: {passed}, ...")
+                    problems.append(
+                        f"{name} earns {check.name} under {kept} of {len(some)} seeds ({passed}, "
+                        "...): give the check more or larger inputs, so that luck cannot pass it"
+                    )
             elif lost:
                 problems.append(
-                    f"{name} loses {check.name} under {len(lost)} seeds: {lost[0]}, ..."
+                    f"{name} loses {check.name} under {len(lost)} of {len(seeds)} seeds "
+                    f"({lost[0]}, ...)"
                 )
     return problems
 
@@ -149,7 +153,17 @@ def _judge(proof: Proof, seed: int) -> None:
             proof.problems.append(f"alternative {one.name} is right, but loses {sorted(lost)}")
     for mutant in proof.lesson.all("mutant"):
         lost, declared = proof.lost[mutant.name], set(mutant.loses)
-        if lost != declared:
+        said = [str(proof.values[mutant.name].get(one, {}).get("error", "")) for one in declared]
+        if all(words.startswith("NameError") for words in said):
+            proof.problems.append(
+                f"mutant {mutant.name} does not run, so it proves nothing: {said[0]}"
+            )
+        elif not lost:
+            proof.problems.append(
+                f"mutant {mutant.name} loses nothing: either it is right after all, or a check is "
+                f"missing that sees it; it declares {sorted(declared)}"
+            )
+        elif lost != declared:
             proof.problems.append(
                 f"mutant {mutant.name} loses {sorted(lost)}, but declares {sorted(declared)}"
             )

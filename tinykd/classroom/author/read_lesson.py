@@ -101,19 +101,22 @@ def limits(source: Path) -> dict[str, Any]:
     given = table.get("tool", {}).get("tinykd", {})
     found = asked | given
     two = found["exercises"]
-    if set(given) - set(asked) or not (
-        isinstance(found["mutants"], int)
-        and isinstance(two, list)
-        and [type(n) for n in two] == [int, int]
-    ):
+    right = isinstance(two, list) and [type(n) for n in two] == [int, int] and two[0] <= two[1]
+    wrong = sorted(set(given) - set(asked)) or ([] if right else ["exercises"])
+    if wrong := wrong or ([] if isinstance(found["mutants"], int) else ["mutants"]):
         raise LessonError(
-            f"{path}: [tool.tinykd] is like exercises = [3, 6] and mutants = 4, found {given}"
+            f"{path}: [tool.tinykd] is like exercises = [3, 6] (least, most) and mutants = 4; "
+            f"wrong is {', '.join(wrong)} in {given}"
         )
     return found
 
 
 def _exercise_problems(lesson: Lesson, asked: dict[str, Any]) -> list[str]:
-    found = []
+    found = [
+        f"{cell.place}: it must define {name}, and defines {', '.join(defined) or 'nothing'}"
+        for cell in lesson.all("answer", "mutant", "alternative")
+        if (name := cell.of or cell.name) not in (defined := _defined(cell.source))
+    ]
     least, most = asked["exercises"]
     answers = {cell.name for cell in lesson.all("answer")}
     checks = {cell.name for cell in lesson.checks}
@@ -129,8 +132,9 @@ def _exercise_problems(lesson: Lesson, asked: dict[str, Any]) -> list[str]:
             found.append(f"{cell.place}: of={cell.of!r} is no answer cell; there are {answers}")
         if cell.role == "alternative":
             continue
-        if not cell.loses or set(cell.loses) - checks:
-            found.append(f"{cell.place}: loses={cell.loses} must name checks; there are {checks}")
+        if unknown := sorted(set(cell.loses) - checks):
+            said = f"{unknown} are no checks" if any(unknown) else 'loses="..." is missing'
+            found.append(f"{cell.place}: {said}; it names those that it loses, of {sorted(checks)}")
     for answer in sorted(answers):
         if not any(cell.exercise == answer for cell in lesson.all("check")):
             found.append(f"exercise {answer!r} has no check cell")
@@ -138,6 +142,17 @@ def _exercise_problems(lesson: Lesson, asked: dict[str, Any]) -> list[str]:
         if count < asked["mutants"]:
             found.append(f"exercise {answer!r} has {count} mutants, fewer than {asked['mutants']}")
     return found
+
+
+def _defined(source: str) -> list[str]:
+    """Names that a cell gives a value, outside of functions."""
+    try:
+        statements = ast.parse(source).body
+    except SyntaxError:  # said elsewhere
+        return []
+    found = [one.name for one in statements if isinstance(one, ast.FunctionDef | ast.ClassDef)]
+    targets = [target for one in statements for target in getattr(one, "targets", [])]
+    return [*found, *(node.id for node in targets if isinstance(node, ast.Name))]
 
 
 def direct_calls(lesson: Lesson) -> list[str]:

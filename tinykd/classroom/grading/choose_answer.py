@@ -69,7 +69,9 @@ class SubmittedCells:
         found = Answer([self._source(index) for index in parts])
         for place in sorted(unmarked):
             line = self._source(place).strip().partition("\n")[0][:60]
-            found.remarks.append(f"graded was a cell without the lesson's mark, it begins {line!r}")
+            found.remarks.append(
+                f"graded was a cell of your own that defines it, it begins {line!r}"
+            )
         if not counted.issuperset(attempts) and counted:
             last = "the last one" if attempts[-1] in counted else "the last one that is written"
             found.remarks.append(f"{len(marked)} answer cells; {last} was graded")
