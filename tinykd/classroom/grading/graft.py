@@ -87,7 +87,8 @@ def _remarks(cell: dict[str, Any], answers: dict[str, Code], lesson: _Lesson) ->
     if MERGE_MARK.search(cell["source"]):
         found.append("a merge in git left its marks (<<<<<<<, >>>>>>>) in your cell")
     listed = {one for one in re.split(r"[,\s]+", str(cell["metadata"].get("library", ""))) if one}
-    if used := code.libraries(lesson.imports, listed):
+    asked = lesson.answers[name].libraries(lesson.imports, listed)  # what the solution uses too
+    if used := [one for one in code.libraries(lesson.imports, listed) if one not in asked]:
         names = " and ".join(used)
         found.append(f"uses {names}, a library's version of what was to be written")
     if listed and (by_text := sorted(code.names & BY_TEXT)):
