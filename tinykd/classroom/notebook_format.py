@@ -6,6 +6,7 @@ from typing import Any
 
 CHECK_ROLES = ("check", "hidden")  # the roles of cells that have points
 SOLUTION = re.compile(r"^([ \t]+)# BEGIN SOLUTION[^\n]*\n.*?^\1# END SOLUTION[^\n]*$", re.M | re.S)
+LESSON_NAME = re.compile(r"[\w-]{1,64}")  # of its file without the ending
 UNWRITTEN = ": write your code here"
 STUB_ERROR = f'NotImplementedError("{{}}{UNWRITTEN}")'  # what an unwritten answer raises
 NOT_RECORDED = object()  # stands for a missing value, because None is a value

@@ -1,8 +1,8 @@
 """`tinykd new`: a small homework that works, for its author to change."""
 
-import re
 from pathlib import Path
 
+from ..notebook_format import LESSON_NAME
 from .lesson import LessonError
 from .notebooks import write_text
 
@@ -15,7 +15,7 @@ def new_lesson(name: str, folder: Path) -> list[Path]:
     Raises LessonError for a name that is no name of a lesson, or that is taken.
     """
     source, readme = folder / "solutions" / f"{name}.py", folder / "README.md"
-    if not re.fullmatch(r"[\w-]{1,64}", name):
+    if not LESSON_NAME.fullmatch(name):
         raise LessonError(f"{name!r} is to be a file's name: letters, digits, _ and - only")
     if source.exists():
         raise LessonError(f"{source} is there already: give another name or folder")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..checks import RNG_CALL
-from ..notebook_format import CHECK_ROLES, SOLUTION
+from ..notebook_format import CHECK_ROLES, LESSON_NAME, SOLUTION
 from .lesson import ROLES, Cell, Lesson, LessonError
 
 
@@ -19,7 +19,7 @@ def read_lesson(path: Path) -> Lesson:
     """
     import jupytext  # slow to import, and grading does without it
 
-    if not re.fullmatch(r"[\w-]{1,64}", path.stem):
+    if not LESSON_NAME.fullmatch(path.stem):
         raise LessonError(f"{path.name}: a lesson's file has letters, digits, _ and - in its name")
     notebook = jupytext.read(path, fmt="py:percent")
     lesson = Lesson(path.stem, path, tuple(_cell(cell, path) for cell in notebook.cells))
@@ -90,10 +90,8 @@ def limits(source: Path) -> dict[str, Any]:
 
     Nothing is asked where it says nothing. Raises LessonError for anything else it says.
     """
-    path, asked = (
-        source.absolute().parents[1] / "pyproject.toml",
-        {"exercises": [1, 99], "mutants": 0},
-    )
+    path = source.absolute().parents[1] / "pyproject.toml"
+    asked = {"exercises": [1, 99], "mutants": 0}
     try:
         table = tomllib.loads(path.read_text("utf-8")) if path.is_file() else {}
     except ValueError as error:

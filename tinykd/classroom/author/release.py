@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from ..notebook_format import SOLUTION
 from .build import metadata_of, proof_digest
@@ -40,7 +39,7 @@ def release(source: Path, out: Path) -> list[str]:
         raise LessonError(f"{out} is there already: remove it, or give another name")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / lesson.name
-        shutil.copytree(lessons / "checks", folder / "checks", ignore=_all_but(checks.name))
+        write_text(folder / "checks" / checks.name, checks.read_text("utf-8"))
         write_text(folder / built.name, notebook)
         if (root / "datasets").is_dir():
             shutil.copytree(root / "datasets", folder / "datasets")
@@ -55,10 +54,6 @@ def release(source: Path, out: Path) -> list[str]:
         else:
             shutil.copytree(folder, out)
     return files
-
-
-def _all_but(name: str) -> Any:
-    return lambda folder, names: [one for one in names if one != name]
 
 
 def _about(lesson: Lesson, folder: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..author.notebooks import KERNELSPEC
-from ..notebook_format import CHECK_ROLES, recorded_output
+from ..notebook_format import CHECK_ROLES, LESSON_NAME, recorded_output
 from .graft import lesson_of
 from .read_submission import NotGradable, read_submission
 from .reference import names_used, read_reference
@@ -21,7 +21,7 @@ def find_reference(notebook: Path) -> dict[str, Any]:
     if notebook.is_dir():
         raise NotGradable(f"{notebook} is a folder: name the notebook in it")
     lesson = str(lesson_of(read_submission(notebook)))
-    if lesson == "unknown" or not re.fullmatch(r"[\w-]{1,64}", lesson):
+    if lesson == "unknown" or not LESSON_NAME.fullmatch(lesson):
         lesson = lesson_name(notebook)
     here = notebook.absolute().parent
     roots = list(dict.fromkeys([here.parent, here, *here.parents, Path.cwd(), *Path.cwd().parents]))
