@@ -49,3 +49,17 @@ def script(child_env: dict[str, str]) -> Callable[..., list[str]]:
         return done
 
     return run
+
+
+@pytest.fixture
+def run_seen_to_fail(child_env: dict[str, str]) -> Callable[[str], None]:
+    """Put in every bug of one list; fails with what the script said if one is not seen."""
+    if not hasattr(os, "fork"):
+        pytest.skip("forks a child per bug")
+
+    def run(bugs: str) -> None:
+        command = [sys.executable, str(SCRIPTS.parent / "seen_to_fail.py"), bugs]
+        done = subprocess.run(command, env=child_env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    return run

@@ -736,6 +736,7 @@ def test_earns_what_it_deserves(case, graded):
         assert least <= report["points"] <= case.earns, words_of(report)
     for said in case.says:
         assert said in words_of(report)
+    assert "leaked" not in words_of(report)
     assert len(words_of(report)) < 20_000
     assert report["seconds"] < SECONDS + 5
     checks = [check for one in report["exercises"] for check in one["checks"]]
