@@ -8,12 +8,13 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 import tinykd.data.download
 import tinykd.data.mnist
-from tinykd import Batches, jitter, load_mnist
+from tinykd import Batches, jitter, load_mnist, load_mnist1d
 from tinykd.data.mnist import mnist_files
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -481,3 +482,20 @@ def test_two_ranks_share_every_batch(tmp_path):
     for whole, first, second in zip(alone, *shares, strict=True):
         assert whole["index"].tolist() == first + second
     assert "1 samples for 2 ranks" in lines[0][3]
+
+
+def test_1d_digits_are_the_published_ones_and_leave_the_dice_alone():
+    np.random.seed(3)
+    before = np.random.get_state()[1].copy()
+    signals, labels = load_mnist1d(200, seed=7)
+    assert np.array_equal(before, np.random.get_state()[1])
+    assert signals.shape == (200, 40)
+    assert signals.dtype == torch.float32
+    assert torch.bincount(labels).tolist() == [20] * 10
+    assert signals.mean().item() == pytest.approx(0, abs=1e-5)
+    assert signals.std(correction=0).item() == pytest.approx(1, abs=1e-4)
+    again, other = load_mnist1d(200, seed=7)[0], load_mnist1d(200, seed=8)[0]
+    assert torch.equal(signals, again)
+    assert not torch.equal(signals, other)
+    with pytest.raises(ValueError, match="25"):
+        load_mnist1d(25)

@@ -3,7 +3,7 @@
 import os
 
 from .batch import next_token_labels
-from .data import Batches, Source, jitter, load_mnist, load_sentences
+from .data import Batches, Source, jitter, load_mnist, load_mnist1d, load_sentences
 from .hooks import Capture
 from .losses import (
     cross_entropy,
@@ -16,7 +16,7 @@ from .losses import (
     soft_labels_kl,
 )
 from .metrics import accuracy, agreement, evaluate, mean_interval
-from .models import MLP, forward, frozen, max_norm, predict
+from .models import MLP, ConvNet, ResNet, forward, frozen, max_norm, predict
 from .objective import Objective, Term
 from .outputs import Outputs, Targets
 from .schedules import cosine, linear, steps, warm_up
@@ -33,12 +33,14 @@ __all__ = [
     "CachedTeacher",
     "Callback",
     "Capture",
+    "ConvNet",
     "HardLabels",
     "Hint",
     "LiveTeacher",
     "NonFiniteLoss",
     "Objective",
     "Outputs",
+    "ResNet",
     "SoftLabels",
     "SoftTargets",
     "Source",
@@ -60,6 +62,7 @@ __all__ = [
     "jsd",
     "linear",
     "load_mnist",
+    "load_mnist1d",
     "load_sentences",
     "load_student",
     "log_softmax",

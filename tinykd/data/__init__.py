@@ -4,6 +4,7 @@ from .augment import jitter
 from .batches import Batches
 from .locate import data_file
 from .mnist import load_mnist
+from .mnist1d import load_mnist1d
 from .sentences import SentenceBatches, load_sentences, three_classes
 from .source import Source
 
@@ -14,6 +15,7 @@ __all__ = [
     "data_file",
     "jitter",
     "load_mnist",
+    "load_mnist1d",
     "load_sentences",
     "three_classes",
 ]

@@ -1,6 +1,7 @@
 """Models small enough to read, and how to ask any model."""
 
 from .call import forward, frozen, predict
+from .convnet import ConvNet, ResNet
 from .mlp import MLP, max_norm
 
-__all__ = ["MLP", "forward", "frozen", "max_norm", "predict"]
+__all__ = ["MLP", "ConvNet", "ResNet", "forward", "frozen", "max_norm", "predict"]
