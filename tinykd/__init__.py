@@ -4,6 +4,7 @@ import os
 
 from .batch import next_token_labels
 from .data import Batches, Source, jitter, load_mnist, load_mnist1d, load_sentences
+from .feature_terms import Hint, Jacobian, input_gradient
 from .hooks import Capture
 from .losses import (
     cross_entropy,
@@ -15,14 +16,15 @@ from .losses import (
     skew_reverse_kl,
     soft_labels_kl,
 )
-from .metrics import accuracy, agreement, evaluate, mean_interval
+from .metrics import accuracy, agreement, evaluate, knowledge_moved, mean_interval
 from .models import MLP, ConvNet, ResNet, forward, frozen, max_norm, predict
 from .objective import Objective, Term
 from .outputs import Outputs, Targets
+from .representations import cka, linear_probe
 from .schedules import cosine, linear, steps, warm_up
 from .softmax import entropy, log_softmax, softmax
 from .teachers import CachedTeacher, LiveTeacher, Teacher
-from .terms import HardLabels, Hint, SoftLabels, SoftTargets
+from .terms import HardLabels, SoftLabels, SoftTargets
 from .training import Callback, NonFiniteLoss, Trainer, load_student
 
 __version__ = "0.1.0"
@@ -36,6 +38,7 @@ __all__ = [
     "ConvNet",
     "HardLabels",
     "Hint",
+    "Jacobian",
     "LiveTeacher",
     "NonFiniteLoss",
     "Objective",
@@ -50,6 +53,7 @@ __all__ = [
     "Trainer",
     "accuracy",
     "agreement",
+    "cka",
     "cosine",
     "cross_entropy",
     "decoupled_kl",
@@ -58,9 +62,12 @@ __all__ = [
     "forward",
     "forward_kl",
     "frozen",
+    "input_gradient",
     "jitter",
     "jsd",
+    "knowledge_moved",
     "linear",
+    "linear_probe",
     "load_mnist",
     "load_mnist1d",
     "load_sentences",

@@ -1,14 +1,13 @@
-"""The terms that most objectives are made of: hard labels, soft targets, soft labels, hints."""
+"""The terms that most objectives are made of: hard labels, soft targets, soft labels."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from . import batch as batches
-from . import features, losses
+from . import losses
 from .objective import Term
 from .outputs import Outputs
 from .schedules import Schedule, at, refuse_learnable
@@ -89,69 +88,6 @@ class SoftLabels(Term):
     def valid(self, batch: Mapping[str, Any]) -> Tensor:
         """Positions that are neither masked nor labelled -100, and have a label."""
         return super().valid(batch) & (_shares(batch) != 0).any(-1)
-
-
-class Hint(Term):
-    """Match layers of the student to layers of the teacher: mean (r(F_s) - F_t)**2 (FitNets).
-
-    student_layers, teacher_layers: a dotted name, or as many on both sides: their losses are added.
-    regressor: a module from student to teacher features, trained with the student; one for each
-    pair of layers; None where the shapes already agree. teacher: the name of one of several.
-
-    Raises ValueError for unlike numbers of layers or regressors.
-    """
-
-    needs_teacher = True
-
-    def __init__(
-        self,
-        student_layers: str | Sequence[str],
-        teacher_layers: str | Sequence[str],
-        regressor: nn.Module | Sequence[nn.Module | None] | None = None,
-        teacher: str | None = None,
-    ) -> None:
-        super().__init__()
-        self.student_layers, self.teacher_layers = names(student_layers), names(teacher_layers)
-        given = list(regressor) if isinstance(regressor, Sequence) else [regressor]
-        if regressor is None:
-            given *= len(self.student_layers)
-        if not len(self.student_layers) == len(self.teacher_layers) == len(given):
-            raise ValueError(
-                f"Hint pairs layers: student {self.student_layers}, teacher {self.teacher_layers}, "
-                f"{len(given)} regressors"
-            )
-        self.regressors = nn.ModuleList(nn.Identity() if r is None else r for r in given)
-        self.teacher = teacher
-
-    @property
-    def regressor(self) -> nn.Module:
-        """The first regressor, the only one of a single pair."""
-        return self.regressors[0]
-
-    def per_position(self, out: Outputs) -> Tensor:
-        """The hint loss of every sample, shape (B,)."""
-        pairs = zip(self.regressors, self.student_layers, self.teacher_layers, strict=True)
-        where = self.valid(out.batch)
-        values = []
-        for regressor, ours, theirs in pairs:
-            student, teacher = out.student_layers[ours], out.teacher_layers[theirs]
-            if not (where.device.type == "cpu" and where.all()):
-                student, teacher = batches.blank(student, where), batches.blank(teacher, where)
-            values.append(features.hint(regressor(student), teacher))
-        return values[0] if len(values) == 1 else torch.stack(values).sum(0)
-
-    def valid(self, batch: Mapping[str, Any]) -> Tensor:
-        """Every sample counts that is not masked; masks of positions inside a sample do not matter.
-
-        For tokens, whose padding has to be left out, there is `lm.HiddenStates`.
-        """
-        every, usual = batches.samples(batch), super().valid(batch)
-        return usual if usual.shape == every.shape else every
-
-
-def names(layers: str | Sequence[str]) -> tuple[str, ...]:
-    """One layer name or several, as a tuple."""
-    return (layers,) if isinstance(layers, str) else tuple(layers)
 
 
 def _shares(batch: Mapping[str, Any]) -> Tensor:
