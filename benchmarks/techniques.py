@@ -1,0 +1,71 @@
+"""README's table: what each technique gained here over labels and over plain soft targets.
+
+    python benchmarks/techniques.py           # writes it into README.md
+    python benchmarks/techniques.py --check   # exit status 1 if README.md has another one
+
+Nothing is typed in: means of seed-by-seed differences in accuracy, in points, and their 95%
+intervals, from datasets/results/*.json.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from tinykd import mean_interval
+
+ROOT = Path(__file__).resolve().parents[1]
+BEGIN, END = "<!-- techniques -->", "<!-- end of techniques -->"
+# lesson: (file, its settings that are shown and what they are called)
+SHOWN = {
+    "04": ("features", {"300 labels": "1-D digits, 300 labels"}),
+}
+RIVALS = ("labels", "soft targets")
+
+
+def gain(runs: list[dict], method: str, rival: str) -> str:
+    """Mean and interval of the difference, seed by seed; bold where the interval leaves out 0."""
+    a, b = ({r["seed"]: r["accuracy"] for r in runs if r["method"] == m} for m in (method, rival))
+    seeds = sorted(a.keys() & b.keys())
+    if method == rival or len(seeds) < 2:
+        return ""
+    mean, half = mean_interval([100 * (a[seed] - b[seed]) for seed in seeds])
+    words = f"{mean:+.1f} ± {half:.1f}"
+    return f"**{words}**" if abs(mean) > half else words
+
+
+def lines() -> Iterator[str]:
+    """The table, line by line."""
+    yield "| technique | over labels | over soft targets | seconds | lesson |"
+    yield "|---|---|---|---|---|"
+    for lesson, (name, settings) in SHOWN.items():
+        found = json.loads((ROOT / f"datasets/results/{name}.json").read_text("utf-8"))["runs"]
+        for setting, title in settings.items():
+            runs = [r for r in found if r["setting"] == setting and "from block" not in r["method"]]
+            seeds = {r["seed"] for r in runs}
+            yield f"| *{title}, {len(seeds)} seeds* | | | | {lesson} |"
+            for method in dict.fromkeys(r["method"] for r in runs):
+                if method == "labels":
+                    continue
+                gains = " | ".join(gain(runs, method, rival) for rival in RIVALS)
+                own = [r["seconds"] for r in runs if r["method"] == method]
+                yield f"| {method} | {gains} | {sum(own) / len(own):.0f} | |"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true")
+    check = parser.parse_args().check
+    readme = ROOT / "README.md"
+    old = readme.read_text("utf-8")
+    before, _, rest = old.partition(BEGIN)
+    after = rest.partition(END)[2]
+    new = f"{before}{BEGIN}\n" + "\n".join(lines()) + f"\n{END}{after}"
+    if check:
+        return int(new != old)
+    readme.write_text(new, "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
