@@ -8,6 +8,7 @@ its own; all methods of a seed share them, and the number of steps. Three parts:
   methods  one student for each way to look at the teacher, 300 labelled signals
   layers   hints from every block of the teacher to every block of the student
   few      100 and 1000 labelled signals, for the methods that need little else
+  thin     FitNets' case on MNIST: 12 layers of 24 ReLU units, torch's start, SGD, 600 steps
 
 The weight of each method (and the T of soft targets, the share of label smoothing) is the best of
 three on held-out signals, with seeds that are used for nothing else; the test is read once a run.
@@ -28,6 +29,7 @@ from torch import Tensor, nn
 
 import tinykd
 from tinykd import (
+    MLP,
     Batches,
     ConvNet,
     HardLabels,
@@ -40,6 +42,7 @@ from tinykd import (
     cosine,
     features,
     knowledge_moved,
+    load_mnist,
     load_mnist1d,
     predict,
 )
@@ -249,6 +252,54 @@ class Lab:
         self.save()
 
 
+THIN = ("labels", "soft targets", "two stages", "many hints", "labels, Adam", "labels, He's start")
+
+
+def thin(method: str, seed: int, steps: int) -> float:
+    """Test accuracy of the thin, deep student of lesson 04, trained in one of six ways."""
+    digits, labels = load_mnist("train")
+    digits, labels = digits[:10_000].flatten(1), labels[:10_000]
+
+    def fit(net: nn.Module, aim: Any, steps: int, teacher: Any = None) -> None:
+        def optimizer(ps: Any) -> torch.optim.Optimizer:
+            if method == "labels, Adam":
+                return torch.optim.Adam(ps, 2e-3)
+            return torch.optim.SGD(ps, 0.05, momentum=0.9)
+
+        batches = Batches(digits, labels, size=100, seed=seed)
+        trainer = Trainer(
+            net, aim, teacher, optimizer, schedule=cosine(1, 0), device="cpu", progress=False
+        )
+        trainer.fit(batches, epochs=max(1, steps // 100))
+
+    torch.manual_seed(1_000 + seed)
+    teacher = MLP(784, 100, 100, 10)
+    if "labels" not in method:
+        fit(teacher, HardLabels(), steps)
+    torch.manual_seed(seed)
+    net = MLP(784, *[24] * 12, 10)
+    if method != "labels, He's start":
+        for layer in net.layers:
+            layer.reset_parameters()  # type: ignore[operator]
+    if method.startswith("labels"):
+        fit(net, HardLabels(), steps)
+    elif method == "soft targets":
+        fit(net, SoftTargets(T=4), steps, teacher)
+    elif method == "two stages":
+        fit(net, Hint("layers.6", "layers.1", nn.Linear(24, 100)), steps // 2, teacher)
+        fit(net, SoftTargets(T=4), steps // 2, teacher)
+    else:
+        odd = range(1, 12, 2)
+        hints = Hint(
+            [f"layers.{n}" for n in odd],
+            [f"layers.{n}" for n in (0, 0, 0, 1, 1, 1)],
+            [nn.Linear(24, 100) for _ in odd],
+        )
+        fit(net, hints + HardLabels(), steps, teacher)
+    test, truth = load_mnist("test")
+    return accuracy(predict(net, test), truth)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path)
@@ -277,6 +328,16 @@ def main() -> None:
         for count in (100, 1000):
             for method in FEW:
                 lab.run(method, lambda s, t, m=method: objective(m, best, s, t), seed, count)
+        for method in THIN:
+            key = {"method": method, "setting": "thin and deep", "seed": seed}
+            if any(key.items() <= run.items() for run in lab.found["runs"]):
+                continue
+            start = time.process_time()
+            right = thin(method, seed, SETTINGS["steps"] if full else 2)
+            seconds = round(time.process_time() - start, 2)
+            lab.found["runs"].append(key | {"accuracy": right, "seconds": seconds})
+            print(f"thin and deep, {method} seed {seed}: {right:.3f}", flush=True)
+            lab.save()
     print(f"{len(lab.found['runs'])} runs in {lab.path}")
 
 

@@ -2086,13 +2086,17 @@ else:
 # %% [markdown]
 # ## The whole course on one page
 #
-# The methods of this course (lessons 04 to 10 are still to come) differ in what they need from the teacher, in what counts as a mistake of the student, and in who wrote the examples on which that is judged. Sorting methods like this is common property, not ours: surveys do it in their own ways, Gou et al. 2021 by the kind of knowledge and the training scheme, Xu et al. 2024
+# The methods of this course (lessons 08 to 10 and 15 to 18 are still to come) differ in what they need from the teacher, in what counts as a mistake of the student, and in who wrote the examples on which that is judged. Sorting methods like this is common property, not ours: surveys do it in their own ways, Gou et al. 2021 by the kind of knowledge and the training scheme, Xu et al. 2024
 # by algorithm, skill and field of use, a survey of on-policy distillation of 2026 by feedback, access to the teacher and grain of the loss (so their abstracts); Agarwal et al. 2023 (GKD) let exactly two things vary, the divergence and who writes the examples. Our table has one more column, the bill.
 #
 # | method | the teacher gives | a mistake is | the examples are | what you pay |
 # |---|---|---|---|---|
 # | Hinton 2015 (lessons 01 to 03) | its logits | $T^2$ KL(p‖q), and the label missed | given | one pass of the teacher, once |
 # | FitNets, hints (04) | features of a middle layer | squared distance, through a regressor | given | access to its inside |
+# | relations (04) | which samples it holds alike | a gap between relative distances, angles or similarities | given, whole batches | the same |
+# | Jacobians (04) | what its answer depends on | an angle between two gradients | given | a backward pass through both, for every batch |
+# | pseudo-labels, mixtures, made-up inputs (06) | its logits, or its favourite class | KL(p‖q), or the label missed | unlabelled, mixed or generated | one pass of the teacher, and the inputs |
+# | ensembles, assistants, generations (07) | the logits of several, or of the last student | $T^2$ KL(p‖q) | given | several teachers' training and passes |
 # | DistilBERT (11) | logits, hidden states | $T^2$ KL(p‖q), language-model loss, an angle | given | the same, and its pre-training again |
 # | TinyBERT (11) | attention scores, hidden states, embeddings; then logits | squared distance; then soft cross-entropy | given, then augmented | the same, in two stages |
 # | sequence-level KD (13) | text | a token of that text missed (cross-entropy) | the teacher's | its samples, once |
