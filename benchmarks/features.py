@@ -11,7 +11,7 @@ its own; all methods of a seed share them, and the number of steps. Three parts:
   thin     FitNets' case on MNIST: 12 layers of 24 ReLU units, torch's start, SGD, 600 steps
 
 The weight of each method (and the T of soft targets, the share of label smoothing) is the best of
-three on held-out signals, with seeds that are used for nothing else; the test is read once a run.
+three or four on held-out signals, with a seed that is used for nothing else; the test is read once a run.
 -> datasets/results/features.json; about 50 minutes of one core. A killed script goes on where it
 stopped. Without TINYKD_SCALE=full: a run of seconds, which checks the script and says nothing.
 """
@@ -66,15 +66,15 @@ GRID: dict[str, list[float]] = {
     "labels": [0],
     "label smoothing": [0.05, 0.1, 0.2],
     "soft targets": [2, 4, 8],
-    "hint": [0.3, 1, 3],
-    "hints at 3 blocks": [0.3, 1, 3],
+    "hint": [0.3, 1, 3, 10],
+    "hints at 3 blocks": [0.3, 1, 3, 10],
     "attention": [1, 10, 100],
     "selectivity": [1, 10, 100],
-    "distances": [1, 10, 100],
-    "angles": [2, 20, 200],
-    "similarity": [100, 1000, 10000],
-    "contrastive": [0.1, 0.3, 1],
-    "Jacobian": [0.3, 1, 3],
+    "distances": [1, 10, 100, 1000],
+    "angles": [2, 20, 200, 2000],
+    "similarity": [100, 1000, 10000, 100000],
+    "contrastive": [0.1, 0.3, 1, 3],
+    "Jacobian": [0.3, 1, 3, 10],
 }
 BOTH = ("hints at 3 blocks", "Jacobian")  # added to soft targets, each with its own weight
 FEW = ("labels", "soft targets", "hints at 3 blocks", "Jacobian")

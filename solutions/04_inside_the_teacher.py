@@ -525,7 +525,7 @@ def linear_cka(x, y):
 
 # %% role="check" name="linear_cka.values" points=1 hint="Squared Frobenius norm of X^T Y above, plain Frobenius norms of X^T X and Y^T Y below, after centring."
 rng = check.rng("linear_cka.values")
-x = draw(rng, 12, 4).detach()
+x = draw(rng, 12, 4).detach() + draw(rng, 4).detach()
 mixed = x @ draw(rng, 4, 6).detach() + draw(rng, 12, 6).detach()
 check("linear_cka.values", [check.call(linear_cka, x, mixed), check.call(linear_cka, mixed, x)])
 
@@ -537,7 +537,7 @@ check("linear_cka.shifted", check.call(linear_cka, x, y))
 
 # %% role="check" name="linear_cka.turned" points=1 hint="A rotation of all features together, or a factor for all of them, leaves CKA at 1; another factor for each feature does not."
 rng = check.rng("linear_cka.turned")
-x = draw(rng, 15, 4).detach()
+x = draw(rng, 15, 4).detach() + draw(rng, 4, size=2).detach()
 turn = torch.linalg.qr(draw(rng, 4, 4).detach())[0]
 stretch = torch.tensor(rng.uniform(0.3, 4, size=4))
 check(
@@ -547,7 +547,8 @@ check(
 
 # %% role="hidden" name="linear_cka.secret" points=1 hint="More features than samples, other widths, other means."
 rng = check.rng("linear_cka.secret")
-x, y = draw(rng, 6, 9).detach() + 2, draw(rng, 6, 20, size=3).detach() - 1
+x = draw(rng, 6, 9).detach() + draw(rng, 9, size=2).detach()
+y = draw(rng, 6, 20, size=3).detach() + draw(rng, 20, size=2).detach()
 check("linear_cka.secret", check.call(linear_cka, x, y))
 
 
@@ -988,6 +989,37 @@ for name, curve in curves.items():
 
 
 # %% role="show" name="thin_figure" folded=true
+from pathlib import Path
+
+places = [Path("../datasets"), Path("datasets"), Path(tinykd.__file__).parents[1] / "datasets"]
+file = next((p / "results/features.json" for p in places if (p / "results/features.json").exists()), None)  # fmt: skip
+if file is None:
+    raise FileNotFoundError(
+        "no datasets/results/features.json: open this notebook inside a clone of the course"
+    )
+stored = json.loads(file.read_text())
+
+
+def by_seed(method, setting="300 labels", key="accuracy"):
+    return {
+        run["seed"]: run[key]
+        for run in stored["runs"]
+        if (run["method"], run["setting"]) == (method, setting)
+    }
+
+
+def apart(a, b, setting="300 labels", key="accuracy"):
+    """Mean and half width of a - b, seed by seed."""
+    a, b = by_seed(a, setting, key), by_seed(b, setting, key)
+    return mean_interval([a[seed] - b[seed] for seed in sorted(a.keys() & b.keys())])
+
+
+def verdict(mean, half):
+    if abs(mean) <= half:
+        return "not shown"
+    return "better" if mean > 0 else "worse"
+
+
 axes = plt.subplots(figsize=(7, 3.8), layout="constrained")[1]
 styles = ["-", "-", "-", "-", "--", "--"]
 for number, (name, curve) in enumerate(curves.items()):
@@ -1000,9 +1032,20 @@ plots.show(
     "Accuracy against steps for six ways to train a thin, deep net: labels, soft targets and two "
     "stages stay near chance; many hints, Adam and He's start rise."
 )
+thin = "thin and deep"
+print(f"Stored runs: accuracy on 10,000 test digits, {len(by_seed('labels', thin))} seeds")
+for name in curves:
+    each = [f"{100 * x:.0f}" for x in by_seed(name, thin).values()]
+    mean, half = apart("many hints", name, thin)
+    other = "" if name == "many hints" else f"many hints {100 * mean:+.1f} ± {100 * half:.1f}"
+    print(f"{name:20s} {'% '.join(each)}%   {other}".rstrip())
 
 # %% [markdown]
-# {PLACEHOLDER THIN}
+# FitNets' claim holds, in a form of its own. From labels, and from soft targets, this student never starts, under any of five seeds: twelve layers with the default start shrink the signal until no gradient tells one digit from another. One hint in the
+# middle, followed by soft targets, does not start it here either: it brings six layers to life, and the six above them are still dead. Hints at every second layer do, under every seed: each gives its own two layers a gradient from nearby.
+#
+# And the rivals that need no teacher? Adam, which divides each weight's gradient by its usual size, starts the net too, and over the five seeds it cannot be told from many hints. He's start beats both. He's paper came two months after FitNets and cured
+# without a teacher what hints had been invented to cure. Whoever reads "it cannot be trained without a teacher" should ask: *with which start, and which optimizer?*
 #
 # ## Where a layer looks: attention transfer
 #
@@ -1361,37 +1404,6 @@ for name, net in students.items():
 # **What do you expect?** The field has called each of these methods better than soft targets, once. How many of them will be, here?
 
 # %% role="show" name="results" folded=true
-from pathlib import Path
-
-places = [Path("../datasets"), Path("datasets"), Path(tinykd.__file__).parents[1] / "datasets"]
-file = next((p / "results/features.json" for p in places if (p / "results/features.json").exists()), None)  # fmt: skip
-if file is None:
-    raise FileNotFoundError(
-        "no datasets/results/features.json: open this notebook inside a clone of the course"
-    )
-stored = json.loads(file.read_text())
-
-
-def by_seed(method, setting="300 labels", key="accuracy"):
-    return {
-        run["seed"]: run[key]
-        for run in stored["runs"]
-        if (run["method"], run["setting"]) == (method, setting)
-    }
-
-
-def apart(a, b, setting="300 labels", key="accuracy"):
-    """Mean and half width of a - b, seed by seed."""
-    a, b = by_seed(a, setting, key), by_seed(b, setting, key)
-    return mean_interval([a[seed] - b[seed] for seed in sorted(a.keys() & b.keys())])
-
-
-def verdict(mean, half):
-    if abs(mean) <= half:
-        return "not shown"
-    return "better" if mean > 0 else "worse"
-
-
 methods = list(
     dict.fromkeys(r["method"] for r in stored["runs"] if "from block" not in r["method"])
 )
@@ -1446,7 +1458,15 @@ for method in reversed(ranked):
     print(f"{method:35s}" + "".join(f"{x:5.1f}" for x in worst[method]))
 
 # %% [markdown]
-# {PLACEHOLDER TABLE}
+# Two of them beat plain soft targets on this student, and each with an interval that leaves out 0: **hints** and **Jacobians**. They are the two that hand over the most numbers a sample. Everything that asks for less
+# (where to look, who resembles whom, which sample it is) helps over labels or at least is not shown to harm, and none of it is better than soft targets, which come for free with every teacher; most is worse. Label smoothing, the null hypothesis, does nothing here: it is not softness that helps.
+#
+# The second picture has a surprise. By *knowledge moved* attention, similarity, angles and contrastive stand above plain soft targets, in accuracy below them. Soft targets at a high $T$ match the teacher's ranking of unlikely classes more than its probabilities at $T = 1$, by
+# which the divergence is measured; and labels at $T = 1$ keep the others in the right range. So "it imitates its teacher better" and "it is right more often" are two statements (lesson 05 takes them apart), and a paper that measures one should not claim the other.
+#
+# Adding hints to soft targets was not better than hints with labels, and Jacobians with soft targets are on a level with hints. More terms are not more knowledge.
+#
+# What this table is not: a ranking for every problem. One student, one world, 300 signals, 600 steps; the weights were chosen with one seed from three or four values a method, which is rough; and all students run at one learning rate (of Adam, which divides each gradient by its usual size), which lesson 05 would not let pass unasked. It is a measurement that you can repeat on *your* problem with fifty lines.
 #
 # ## Which layer?
 #
@@ -1480,7 +1500,8 @@ for theirs, ours in pairs:
         print(f"  above {theirs} to {ours}: {100 * mean:+.1f} ± {100 * half:.1f}")
 
 # %% [markdown]
-# {PLACEHOLDER LAYER}
+# No ridge. One corner stands out: the teacher's *last* block into the student's *last*. Three seeds tell it from the pairs in which the lines above show an interval without 0, and no more. The plain reason: the last block is where the answer is all but made (the probes said so), and a hint there trains
+# everything below it as well, while a hint lower down leaves the upper half to 300 labels. So *here* "match the last one" wins over "match the middle", as it did not in the thin net, which needed a gradient at every depth. Both times the question was the same: where is the gradient missing?
 #
 # ## Few samples
 #
@@ -1515,11 +1536,18 @@ for n in counts:
         print(line.rstrip())
 
 # %% [markdown]
-# {PLACEHOLDER FEW}
+# At 100 signals hints and Jacobians are worth far more than soft targets are; at 1,000 plain soft targets are no longer shown to beat labels at all, hints still do, with a smaller gain. The fewer samples, the more it matters how much the teacher says about each.
+#
+# One more rival belongs here and is not in the picture: the teacher can be asked about *other* signals, which cost nothing but its time. That is lesson 06, and it changes the order once more.
 #
 # ## What we saw
 #
-# {PLACEHOLDER SAW}
+# - A hook reads any layer; it has to go again, whatever happens. A probe says what is linearly there, CKA which layers hold samples alike; both need a control that was never trained.
+# - The losses on activations differ in what student and teacher must have in common: everything, the places, or nothing but the samples. The less a loss asks for, the more freely it can be used, and the less it hands over.
+# - **Should I use hints, relations or plain logits?** Plain soft targets first: they need nothing but logits. If samples are few and you have the teacher's inside, hints at the last layers with a small regressor gave the most here, about 6 points over soft targets at 300 signals and 11 at 100, for one and a half times the seconds a step;
+#   Jacobians gave about as much for nearly three times, need no layers to be paired, only the same inputs. Relations, attention and contrast did not repay their trouble on this student.
+# - A thin, deep net that labels could not start was started by hints at many depths; by Adam, or by a better start, as well.
+# - How much knowledge moved and how often the student is right are two questions.
 #
 # ## Open experiments
 #
