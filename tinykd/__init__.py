@@ -3,6 +3,13 @@
 import os
 
 from .batch import next_token_labels
+from .calibration import (
+    Reliability,
+    calibration_error,
+    fit_temperature,
+    negative_log_likelihood,
+    reliability,
+)
 from .data import Batches, Source, jitter, load_mnist, load_mnist1d, load_sentences
 from .feature_terms import Hint, Jacobian, input_gradient
 from .hooks import Capture
@@ -16,7 +23,7 @@ from .losses import (
     skew_reverse_kl,
     soft_labels_kl,
 )
-from .metrics import accuracy, agreement, evaluate, knowledge_moved, mean_interval
+from .metrics import accuracy, agreement, evaluate, knowledge_moved, mean_interval, paired_verdict
 from .models import MLP, ConvNet, ResNet, forward, frozen, max_norm, predict
 from .objective import Objective, Term
 from .outputs import Outputs, Targets
@@ -43,6 +50,7 @@ __all__ = [
     "NonFiniteLoss",
     "Objective",
     "Outputs",
+    "Reliability",
     "ResNet",
     "SoftLabels",
     "SoftTargets",
@@ -53,12 +61,14 @@ __all__ = [
     "Trainer",
     "accuracy",
     "agreement",
+    "calibration_error",
     "cka",
     "cosine",
     "cross_entropy",
     "decoupled_kl",
     "entropy",
     "evaluate",
+    "fit_temperature",
     "forward",
     "forward_kl",
     "frozen",
@@ -75,8 +85,11 @@ __all__ = [
     "log_softmax",
     "max_norm",
     "mean_interval",
+    "negative_log_likelihood",
     "next_token_labels",
+    "paired_verdict",
     "predict",
+    "reliability",
     "reverse_kl",
     "scale",
     "skew_kl",
