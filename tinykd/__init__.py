@@ -10,7 +10,17 @@ from .calibration import (
     negative_log_likelihood,
     reliability,
 )
-from .data import Batches, Source, jitter, load_mnist, load_mnist1d, load_sentences
+from .data import (
+    Batches,
+    ClassGaussians,
+    Source,
+    jitter,
+    load_mnist,
+    load_mnist1d,
+    load_sentences,
+    mixed,
+    mixup,
+)
 from .feature_terms import Hint, Jacobian, input_gradient
 from .hooks import Capture
 from .losses import (
@@ -28,6 +38,7 @@ from .models import MLP, ConvNet, ResNet, forward, frozen, max_norm, predict
 from .objective import Objective, Term
 from .outputs import Outputs, Targets
 from .representations import cka, linear_probe
+from .sample_weights import Weighted, uncertainty_weights
 from .schedules import cosine, linear, steps, warm_up
 from .softmax import entropy, log_softmax, softmax
 from .teachers import CachedTeacher, LiveTeacher, Teacher
@@ -42,6 +53,7 @@ __all__ = [
     "CachedTeacher",
     "Callback",
     "Capture",
+    "ClassGaussians",
     "ConvNet",
     "HardLabels",
     "Hint",
@@ -59,6 +71,7 @@ __all__ = [
     "Teacher",
     "Term",
     "Trainer",
+    "Weighted",
     "accuracy",
     "agreement",
     "calibration_error",
@@ -85,6 +98,8 @@ __all__ = [
     "log_softmax",
     "max_norm",
     "mean_interval",
+    "mixed",
+    "mixup",
     "negative_log_likelihood",
     "next_token_labels",
     "paired_verdict",
@@ -97,6 +112,7 @@ __all__ = [
     "soft_labels_kl",
     "softmax",
     "steps",
+    "uncertainty_weights",
     "warm_up",
 ]
 

@@ -1,7 +1,8 @@
 """Data sets, batches of them, and what is done to a batch on its way."""
 
-from .augment import jitter
+from .augment import jitter, mixed, mixup
 from .batches import Batches
+from .generator import ClassGaussians
 from .locate import data_file
 from .mnist import load_mnist
 from .mnist1d import load_mnist1d
@@ -10,6 +11,7 @@ from .source import Source
 
 __all__ = [
     "Batches",
+    "ClassGaussians",
     "SentenceBatches",
     "Source",
     "data_file",
@@ -17,5 +19,7 @@ __all__ = [
     "load_mnist",
     "load_mnist1d",
     "load_sentences",
+    "mixed",
+    "mixup",
     "three_classes",
 ]
