@@ -41,8 +41,19 @@ from .representations import cka, linear_probe
 from .sample_weights import Weighted, uncertainty_weights
 from .schedules import cosine, linear, steps, warm_up
 from .softmax import entropy, log_softmax, softmax
-from .teachers import CachedTeacher, LiveTeacher, Teacher
-from .terms import HardLabels, SoftLabels, SoftTargets
+from .teachers import (
+    CachedTeacher,
+    Ensemble,
+    LiveTeacher,
+    MovingAverage,
+    Mutual,
+    Peers,
+    Teacher,
+    confidence,
+    ema_update,
+    ensemble_logits,
+)
+from .terms import HardLabels, Hint, SoftLabels, SoftTargets
 from .training import Callback, NonFiniteLoss, Trainer, load_student
 
 __version__ = "0.1.0"
@@ -55,13 +66,17 @@ __all__ = [
     "Capture",
     "ClassGaussians",
     "ConvNet",
+    "Ensemble",
     "HardLabels",
     "Hint",
     "Jacobian",
     "LiveTeacher",
+    "MovingAverage",
+    "Mutual",
     "NonFiniteLoss",
     "Objective",
     "Outputs",
+    "Peers",
     "Reliability",
     "ResNet",
     "SoftLabels",
@@ -76,9 +91,12 @@ __all__ = [
     "agreement",
     "calibration_error",
     "cka",
+    "confidence",
     "cosine",
     "cross_entropy",
     "decoupled_kl",
+    "ema_update",
+    "ensemble_logits",
     "entropy",
     "evaluate",
     "fit_temperature",
