@@ -53,7 +53,7 @@ from .teachers import (
     ema_update,
     ensemble_logits,
 )
-from .terms import HardLabels, Hint, SoftLabels, SoftTargets
+from .terms import HardLabels, SoftLabels, SoftTargets
 from .training import Callback, NonFiniteLoss, Trainer, load_student
 
 __version__ = "0.1.0"
