@@ -18,7 +18,30 @@ ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- techniques -->", "<!-- end of techniques -->"
 # lesson: (file, its settings that are shown and what they are called)
 SHOWN = {
-    "04": ("features", {"300 labels": "1-D digits, 300 labels"}),
+    "04": ("features", {"300 labels": "1-D digits, 300 labelled"}),
+    "05": (
+        "does_it_help",
+        {
+            "one rate for both, no L2": "1-D digits, 1,000 labelled, one learning rate for both",
+            "each its own rate and L2": "the same, each with its own learning rate and L2",
+        },
+    ),
+    "06": (
+        "better_data",
+        {
+            "a hundred digits": "MNIST, 10 labelled of each class",
+            "pool, strong teacher": "… and 25,000 without labels",
+            "pool, weak teacher": "… labelled by the student's own last generation",
+        },
+    ),
+    "07": (
+        "many_teachers",
+        {
+            "schools": "1-D digits, four teachers with 200 labels each",
+            "gap": "a gap in capacity",
+            "generations": "generations",
+        },
+    ),
 }
 RIVALS = ("labels", "soft targets")
 
@@ -34,6 +57,14 @@ def gain(runs: list[dict], method: str, rival: str) -> str:
     return f"**{words}**" if abs(mean) > half else words
 
 
+def over_labels(runs: list[dict], method: str) -> float:
+    """Mean gain over labels, to sort by."""
+    base, own = (
+        {r["seed"]: r["accuracy"] for r in runs if r["method"] == m} for m in ("labels", method)
+    )
+    return sum(own[seed] - base[seed] for seed in own.keys() & base.keys()) / max(len(own), 1)
+
+
 def lines() -> Iterator[str]:
     """The table, line by line."""
     yield "| technique | over labels | over soft targets | seconds | lesson |"
@@ -41,15 +72,21 @@ def lines() -> Iterator[str]:
     for lesson, (name, settings) in SHOWN.items():
         found = json.loads((ROOT / f"datasets/results/{name}.json").read_text("utf-8"))["runs"]
         for setting, title in settings.items():
-            runs = [r for r in found if r["setting"] == setting and "from block" not in r["method"]]
+            runs = [
+                r
+                for r in found
+                if r["setting"] == setting
+                and "from block" not in r["method"]
+                and not r["method"].startswith("teacher, ")
+            ]
             seeds = {r["seed"] for r in runs}
             yield f"| *{title}, {len(seeds)} seeds* | | | | {lesson} |"
-            for method in dict.fromkeys(r["method"] for r in runs):
-                if method == "labels":
-                    continue
+            methods = {r["method"] for r in runs} - {"labels"}
+            for method in sorted(methods, key=lambda m: (-over_labels(runs, m), m)):
                 gains = " | ".join(gain(runs, method, rival) for rival in RIVALS)
-                own = [r["seconds"] for r in runs if r["method"] == method]
-                yield f"| {method} | {gains} | {sum(own) / len(own):.0f} | |"
+                own = [r["seconds"] for r in runs if r["method"] == method and "seconds" in r]
+                seconds = f"{sum(own) / len(own):.1f}" if own else ""
+                yield f"| {method} | {gains} | {seconds} | |"
 
 
 def main() -> int:
