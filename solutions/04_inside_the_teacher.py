@@ -1399,7 +1399,7 @@ for name, net in students.items():
 # on test signals, at $T = 1$: 1 if the student says what the teacher says, 0 if it is as far away as without, negative if it is farther.
 #
 # One run proves nothing, so the table below comes from `benchmarks/features.py`: every method with five seeds, each seed with a teacher, 300 signals and a start of its own, 600 steps for all. The weight of each method
-# was chosen on held-out signals with seeds that are used for nothing else. Differences are taken seed by seed, and each has its 95% interval.
+# was chosen on held-out signals with a seed that is used for nothing else. Differences are taken seed by seed, and each has its 95% interval.
 #
 # **What do you expect?** The field has called each of these methods better than soft targets, once. How many of them will be, here?
 
@@ -1461,7 +1461,7 @@ for method in reversed(ranked):
 # Two of them beat plain soft targets on this student, and each with an interval that leaves out 0: **hints** and **Jacobians**. They are the two that hand over the most numbers a sample. Everything that asks for less
 # (where to look, who resembles whom, which sample it is) helps over labels or at least is not shown to harm, and none of it is better than soft targets, which come for free with every teacher; most is worse. Label smoothing, the null hypothesis, does nothing here: it is not softness that helps.
 #
-# The second picture has a surprise. By *knowledge moved* attention, similarity, angles and contrastive stand above plain soft targets, in accuracy below them. Soft targets at a high $T$ match the teacher's ranking of unlikely classes more than its probabilities at $T = 1$, by
+# The second picture has a surprise. By *knowledge moved* attention, similarity, angles and contrastive have means above that of plain soft targets, in accuracy below. Soft targets at a high $T$ match the teacher's ranking of unlikely classes more than its probabilities at $T = 1$, by
 # which the divergence is measured; and labels at $T = 1$ keep the others in the right range. So "it imitates its teacher better" and "it is right more often" are two statements (lesson 05 takes them apart), and a paper that measures one should not claim the other.
 #
 # Adding hints to soft targets was not better than hints with labels, and Jacobians with soft targets are on a level with hints. More terms are not more knowledge.
@@ -1500,7 +1500,7 @@ for theirs, ours in pairs:
         print(f"  above {theirs} to {ours}: {100 * mean:+.1f} ± {100 * half:.1f}")
 
 # %% [markdown]
-# No ridge. One corner stands out: the teacher's *last* block into the student's *last*. Three seeds tell it from the pairs in which the lines above show an interval without 0, and no more. The plain reason: the last block is where the answer is all but made (the probes said so), and a hint there trains
+# No ridge. One corner stands out: the teacher's *last* block into the student's *last*. There are three seeds only, and yet every one of the eight differences to it leaves out 0. The plain reason: the last block is where the answer is all but made (the probes said so), and a hint there trains
 # everything below it as well, while a hint lower down leaves the upper half to 300 labels. So *here* "match the last one" wins over "match the middle", as it did not in the thin net, which needed a gradient at every depth. Both times the question was the same: where is the gradient missing?
 #
 # ## Few samples

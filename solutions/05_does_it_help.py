@@ -894,7 +894,7 @@ print(
 print(f"same cost: {mean:+.1f} ± {half:.1f} points on held-out signals, {verdict}")
 
 # %% [markdown]
-# **What we saw.** Who pays for a live teacher in every step can afford well under half of the steps, and of nearly nine points about two are left. Ask the teacher once, store what it says, and a step costs hardly more than one with labels: then
+# **What we saw.** In our run a step with a live teacher costs twice as much as one with labels, so there are half as many, and of nearly nine points not quite four are left, +3.9 ± 1.9 (the cost is measured, so yours may differ; where the teacher is dearer, less is left). Ask the teacher once, store what it says, and a step costs hardly more than one with labels: then
 # "same steps" and "same cost" are almost the same. (Its own training, the last lines of the table of costs say, is worth that of several students, unless there are many students to share it.) From here on everything is *same steps, answers stored*.
 #
 # ## 4 · Null hypotheses
@@ -911,8 +911,8 @@ print(f"same cost: {mean:+.1f} ± {half:.1f} points on held-out signals, {verdic
 # | the teacher has seen more data | labels of **all that data** |
 # | any earlier net would do as a teacher | the student's **own last generation** (born-again, arXiv 1805.04770) |
 #
-# Begin with the first. Both arms used a rate of 0.01. Why 0.01? Because it stood there. The gradient of the soft-target term is not the size of the labels' gradient: with its factor
-# $T^2$ it is made independent of $T$, not equal to the cross-entropy's. So the two arms ran at the same *rate* and at different *step sizes*. The next cell
+# Begin with the first. Both arms used a rate of 0.01. Why 0.01? Because it stood there. The gradient of the soft-target term in a logit is $T\,(q - p)$ at the temperature (lesson 02), that of
+# the labels' term $q - y$: nothing makes them the same size. The factor $T^2$ keeps the first from fading with $T$, no more. So the two arms ran at the same *rate* and at different *step sizes*. The next cell
 # gives both the same four rates.
 #
 # **What do you expect?** Draw the two curves before you run it: accuracy against learning rate. Where do they cross, if they do?
@@ -988,9 +988,9 @@ for setting in (
 # hardly notice the rate, until it tears them apart at 0.3. With each arm at its own best rate the nine points are gone: +0.3 ± 0.6, *not shown*. They were a learning rate. Nobody had cheated; "the same rate for
 # both" merely sounds like fairness. The same budget means the same number of *tries* for a rate, not the same rate.
 #
-# And then it comes back. With L2 chosen as well, sixteen settings for each arm, both do better, and soft targets by more: +2.2 ± 0.7, *better*. Three numbers for one method, +8.9, +0.3, +2.2,
-# each of them true. Only the last one compares the best that we can do with labels to the best that we can do with a teacher; it is the one to report, with its interval. (The
-# step with $T^2$ in it is where this began: lesson 02 showed that $T^2$ keeps the soft gradient's size, and its size is not that of the labels' gradient.)
+# And then it comes back. With L2 chosen as well, sixteen settings for each arm, both do better, and soft targets by more: +2.2 ± 0.8, *better*. Three numbers for one method, +8.9, +0.3, +2.2,
+# each of them true. Only the last one compares the best that we can do with labels to the best that we can do with a teacher; it is the one to report, with its interval.
+# Had the new method been the one with the smaller gradient, the same sloppiness would have hidden its gain.
 #
 # Now the other rivals, each with its own choice of rate and L2 on the held-out signals, all against the tuned soft targets (stored runs; ten seeds). Two of them use what the student
 # was not meant to have: the labels of all 4,000 signals, and the teacher's answers on all 4,000.

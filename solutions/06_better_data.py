@@ -639,6 +639,8 @@ def pseudo_labels(logits, threshold):
 #
 # Same pool, same steps; only what is written down differs. The rival "true labels" is one that nobody has in practice: the labels that we took away.
 #
+# (In the charts of this lesson blue bars are students that learned labels, orange ones those that learned a teacher's answers.)
+#
 # **What do you expect?** For which of the two teachers does a threshold of 0.95 help? And can a student of the weak teacher become better than its teacher, which it can only imitate?
 
 # %% role="show" name="pool"
@@ -692,12 +694,12 @@ compare("weak teacher: pseudo-labels, sure", "weak teacher: pseudo-labels")
 # %% [markdown]
 # (Numbers of our run; yours differ a little. An interval that holds 0 is called undecided, whatever the means say.)
 #
-# - **Unlabelled inputs are the largest gain of this lesson**: from 17% to 6% wrong with the same teacher, student and steps. The student that has the true labels of the whole pool is about half a point better or not better at all: the interval decides.
+# - **Unlabelled inputs are the largest gain of this lesson**: from 17% to 6% wrong with the same teacher, student and steps. The student that has the true labels of the whole pool is better by another half point.
 # - With the **strong** teacher it hardly matters how its answers are written down: hard or soft, $T = 4$ or 1, the differences are a few tenths of a point and undecided.
 # - With it the **threshold hurts**, by about a point and a half. Little was there to repair (4% of its answers are wrong), and the price is a quarter of the pool: not a random quarter, but the digits from which there is something to learn.
 # - With the **weak** teacher the threshold helps against taking everything, by less than a point, but in every seed. Sorting out brings the wrong answers among those that are kept from 23% down to 9%.
 # - **Soft targets of the weak teacher change nothing**: the student has its teacher's size, sees all its answers, and becomes a copy, errors included. Hardening and sorting out is what makes self-training more than copying: it claims more certainty than there was, and is right more often than not. By how much the student gets better
-#   than its teacher, three seeds hardly tell; the longer run below has five.
+#   than its teacher, the longer run below tells with five seeds.
 #
 # The rule of thumb that a threshold makes pseudo-labels better depends on how often the teacher is wrong.
 #
@@ -1003,10 +1005,10 @@ for seed in range(seeds):  # the linear map through all hundred labels
 
 # %% [markdown]
 # - **Of a mixture a teacher often says something else than its two halves.** In a fifth of the mixtures of two classes it finds a *third* class most probable: the overlay of a thin 1 and a round 9 may look like an 8. Averaged targets know nothing of that.
-# - **Asked** mixtures lower the error by two to three points against the hundred originals; **averaged** ones, on the very same inputs, *raise* it. The difference between the two is six to seven points. It is the answer to the mixture that teaches, not the mixing.
+# - **Asked** mixtures lower the error by almost three points against the hundred originals; **averaged** ones, on the very same inputs, *raise* it. The difference between the two is almost seven points. It is the answer to the mixture that teaches, not the mixing.
 # - **mixup with labels** is worse than labels here. A likely reason stands in the last lines of the cell: through a hundred labelled points in 196 dimensions goes a *linear* map that misses none of them. Being linear it is also right, in the sense of mixed labels, about every mixture: a perfect student of mixup. And on more than half of the test digits it is
 #   wrong. To such maps mixed targets pull a student, of labels as well as of averaged answers; asked ones do not. (In its paper mixup helps: there the samples are many, and large nets train for long.)
-# - **Jitter** alone does as well as mixtures do or better, and the teacher makes a difference of its own: shifted digits with the labels that they had, about 20% wrong, against shifted digits about which the teacher was asked, about 12%. Both at once against jitter alone: undecided.
+# - **Jitter** has a lower mean than mixtures, and here too the asking makes the difference: shifted digits with the labels that they had, about 20% wrong, against shifted digits about which the teacher was asked, about 13%. Both at once against jitter alone: undecided.
 #
 # What is common to the good ones: inputs that are new to the student, near to digits, and about which the teacher was asked *itself*.
 #
@@ -1266,8 +1268,8 @@ for name, make in {**kinds, "the pool": lambda s, n: pool[:n]}.items():
     z = predict(teacher, make(0, 2_000))
     classes = torch.bincount(z.argmax(-1), minlength=10)
     print(
-        f"{name:<10} mean largest probability {float(softmax(z).max(-1).values.mean()):.2f}; "
-        f"answers of each class, %: {[round(100 * int(c) / len(z)) for c in classes]}"
+        f"{name:<10} sure by {float(softmax(z).max(-1).values.mean()):.2f} on average; "
+        f"answers, %: {[round(100 * int(c) / len(z)) for c in classes]}"
     )
 
 # %% role="show" name="synthetic"
@@ -1299,12 +1301,11 @@ chart(
 # %% [markdown]
 # - **Noise** teaches next to nothing. The teacher is not modest about it: its largest probability is around 0.7, nearly always for the same two classes. High confidence says nothing about being in a place that one knows.
 # - **Scrambled** pixels, each of which has the right distribution, give a student that is right on two thirds. Pixels one by one are not what digits are made of.
-# - **Strokes**, without a single digit, give fewer errors than a hundred labelled digits do. A curve of a pen goes through the same places of the input space as digits do, the teacher gives all ten answers to them, and thousands of different ones cost nothing.
-#   How they stand against soft targets on the hundred, and against jitter, the lines above say.
-# - The **generator** is the disappointment: no better than the soft targets on the hundred digits that it was fitted to, as far as three seeds tell, and its mean lies above that of simple jitter. Its digits are smears: a sum of ten directions with random weights is no line of ink.
-#   Asking about them has the lower mean than taking the class for which they were drawn (a drawn 3 may have become an 8); the interval is wide.
+# - **Strokes**, without a single digit, have a lower mean than a hundred labelled digits, by eight points, and than soft targets on the hundred; with three seeds both are undecided (the luck of the hundred digits is large), and the longer run below decides. A curve of a pen goes through the same places of the input space as digits do, the teacher gives all
+#   ten answers to them, and thousands of different ones cost nothing.
+# - The **generator** is the disappointment: worse than soft targets on the very digits that it was fitted to, and far behind jittered mixtures. Its digits are smears: a sum of directions with random weights is no line of ink. But asking about them beats taking the class for which they were drawn (a drawn 3 may have become an 8).
 #
-# So "synthetic" says nothing about the worth of an input. Which program made it decides, and here knowing that digits are *written* is worth more than ten samples of each.
+# So "synthetic" says nothing about the worth of an input. Which program made it decides. And so does the time to learn from it, as you will see in section 7.
 #
 # ## 5 · The hard ones first?
 #
@@ -1463,7 +1464,8 @@ print(f"a tenth of the digits holds {100 * float(shares[len(shares) // 10]):.0f}
 for rows, name in ((by_doubt[-1000:], "uncertain"), (by_doubt[:1000], "certain")):
     wrong = pool_answers[rows].argmax(-1) != pool_labels[rows]
     counts = torch.bincount(pool_labels[rows], minlength=10).tolist()
-    print(f"1,000 most {name}: {100 * wrong.float().mean():.1f}% wrong; of each class {counts}")
+    print(f"1,000 most {name}: {100 * wrong.float().mean():.1f}% wrong; of each class")
+    print(f"    {counts}")
 
 # %% role="show" name="hard"
 weigh = check.ready(uncertainty_weights, tinykd.uncertainty_weights)
@@ -1857,7 +1859,7 @@ for line, value in told["chosen"].items():
 # %% [markdown]
 # More training and more seeds overturn some of what the quick run said, and sharpen the rest.
 #
-# - **Synthetic inputs need time.** In the quick run the generator seemed no better than the hundred digits that it was fitted to; with more steps it is far ahead of their soft targets. The strokes, which never saw a digit, come out ahead of jittered real ones by their mean. Soft targets on the hundred themselves gain nothing from more steps: nothing is
+# - **Synthetic inputs need time.** In the quick run the generator was worse than soft targets on the hundred digits that it was fitted to; with more steps it is far ahead of them. So are the strokes, which never saw a digit: fewer than half the errors of the hundred real ones. Soft targets on the hundred themselves gain nothing from more steps: nothing is
 #   left in them. New inputs are what one can go on learning from. With its own class as label the generator stays poor: there the *asking* makes all of the difference.
 # - **Mixed labels and averaged answers get worse** with more training: the student comes closer to the linear map.
 # - **The threshold**: hurts with the strong teacher, helps with the weak one, as before, now with narrow intervals. Against its own weak teacher (the line "labels" of that table) the sorted student gains a point or so: self-training works, a little.
