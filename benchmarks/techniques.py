@@ -30,14 +30,14 @@ SHOWN = {
         "better_data",
         {
             "a hundred digits": "MNIST, 10 labelled of each class",
-            "pool, strong teacher": "… and 25,000 without labels",
+            "pool, strong teacher": "… and 25,000 without labels (labels: their true ones)",
             "pool, weak teacher": "… labelled by the student's own last generation",
         },
     ),
     "07": (
         "many_teachers",
         {
-            "schools": "1-D digits, four teachers with 200 labels each",
+            "schools": "1-D digits, four teachers of 200 labels each (labels: all 800)",
             "gap": "a gap in capacity",
             "generations": "generations",
         },

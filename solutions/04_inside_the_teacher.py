@@ -1404,9 +1404,8 @@ for name, net in students.items():
 # **What do you expect?** The field has called each of these methods better than soft targets, once. How many of them will be, here?
 
 # %% role="show" name="results" folded=true
-methods = list(
-    dict.fromkeys(r["method"] for r in stored["runs"] if "from block" not in r["method"])
-)
+measured = [run for run in stored["runs"] if run["setting"] == "300 labels"]
+methods = [name for name in dict.fromkeys(r["method"] for r in measured) if "block " not in name]
 seeds = sorted(by_seed("labels"))
 print(f"{len(seeds)} seeds, 300 labelled signals; accuracy in %, gains in points\n")
 print(f"{'':35s}{'accuracy':>9s} {'over labels':>14s} {'over soft targets':>17s}  {'s':>4s}")
@@ -1428,7 +1427,9 @@ for rival in ("labels", "soft targets"):
     found = {m: verdict(*apart(m, rival)) for m in won}
     for word in ("better", "worse", "not shown"):
         names_of = [m for m in won if found[m] == word]
-        print("\n".join(textwrap.wrap(f"{word} than {rival}: {', '.join(names_of) or '-'}", 86)))
+        print(
+            "\n".join(textwrap.wrap(f"against {rival}, {word}: {', '.join(names_of) or '-'}", 86))
+        )
 
 # %% role="show" name="moved" folded=true
 axes = plt.subplots(figsize=(8, 4.4), layout="constrained")[1]
