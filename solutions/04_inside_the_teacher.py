@@ -1527,14 +1527,15 @@ plots.show(
     "Accuracy against the number of labelled signals, 100, 300 and 1000, for labels, soft targets, "
     "hints and Jacobians, with intervals."
 )
+print(f"{'points gained, with interval':30s}{'over labels':>16s}{'over soft targets':>20s}")
 for n in counts:
     for method in few[1:]:
         line = f"{n:5d} signals, {method:18s}"
-        for rival in ("labels", "soft targets"):
+        for rival, width in (("labels", 13), ("soft targets", 20)):
             if method != rival:
                 mean, half = apart(method, rival, f"{n} labels")
-                line += f" {100 * mean:+5.1f} ± {100 * half:4.1f} over {rival:13s}"
-        print(line.rstrip())
+                line += f"{f'{100 * mean:+.1f} ± {100 * half:.1f}':>{width}s}"
+        print(line)
 
 # %% [markdown]
 # At 100 signals hints and Jacobians are worth far more than soft targets are; at 1,000 plain soft targets are no longer shown to beat labels at all, hints still do, with a smaller gain. The fewer samples, the more it matters how much the teacher says about each.

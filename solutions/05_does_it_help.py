@@ -107,6 +107,19 @@ def two_settings(rng):
     return ours, {"name": "labels", "cost": 1.0}
 
 
+def compared(rng, seeds, budget):
+    """What comes back, from a training that draws its numbers."""
+    train_one, _ = fake_training(rng)
+    return check.call(compare, train_one, *two_settings(rng), seeds, budget)
+
+
+def called(rng, seeds, budget):
+    """What was trained, in an order that does not matter."""
+    train_one, calls = fake_training(rng)
+    check.call(compare, train_one, *two_settings(rng), seeds, budget)
+    return sorted(calls)
+
+
 def answers(rng, samples, classes, T, size=4.0):
     """Logits (samples, classes), labels drawn from their softmax at T: T is about the best."""
     z = rng.normal(scale=size, size=(samples, classes))
@@ -741,25 +754,10 @@ def compare(train_one, ours, theirs, seeds, budget):
 # %% role="check" name="compare.differences" points=1 hint="One number a seed, ours minus theirs, both arms with the same seed, in the order in which the seeds are given."
 rng = check.rng("compare.differences")
 
-
-def compared(rng, seeds, budget):
-    """What comes back, from a training that draws its numbers."""
-    train_one, _ = fake_training(rng)
-    return check.call(compare, train_one, *two_settings(rng), seeds, budget)
-
-
 check("compare.differences", compared(rng, (1 + rng.permutation(20)[:5]).tolist(), 1000.0))
 
 # %% role="check" name="compare.calls" points=2 hint="What was trained: each arm once a seed, with its own whole number of steps, floor(budget / cost)."
 rng = check.rng("compare.calls")
-
-
-def called(rng, seeds, budget):
-    """What was trained, in an order that does not matter."""
-    train_one, calls = fake_training(rng)
-    check.call(compare, train_one, *two_settings(rng), seeds, budget)
-    return sorted(calls)
-
 
 check(
     "compare.calls", called(rng, (1 + rng.permutation(9)[:3]).tolist(), int(rng.integers(500, 900)))

@@ -130,6 +130,48 @@ class Recorder:
         return round(100 * seed + len(rows) + 1000 * steps + sum(rows) % 7 / 10, 3)
 
 
+def mixed_by(mixtures, rng, *shape, T=2.0, classes=4):
+    """What comes back for random samples of this shape, partners and shares."""
+    n = shape[0]
+    x, teacher = torch.tensor(rng.normal(size=shape)), Tutor(rng, math.prod(shape[1:]), classes)
+    partner = torch.tensor((np.arange(n) + rng.integers(1, n, size=n)) % n)
+    share = torch.tensor(rng.permutation(np.linspace(0.1, 0.4, n)))
+    return check.call(mixtures, x, partner, share, teacher, T, may_change=[teacher])
+
+
+def drawn_around(generated, rng, classes, size, each, k, shape=()):
+    """Samples without noise, and the covariance that the noise gives them."""
+    x, y = some_samples(rng, classes, size, each, shape)
+    asked = torch.tensor(rng.integers(classes, size=7))
+    still = check.call(generated, x, y, k, asked, torch.zeros(7, k).double())
+    one = torch.full((k,), int(asked[0]))
+    away = check.call(generated, x, y, k, one, torch.eye(k).double()) - still[0]
+    away = away.reshape(k, -1)
+    return still, away.T @ away
+
+
+def nesting(calls):
+    """For each seed: is each set inside the next larger one? And: do the seeds differ?"""
+    of = {}
+    for rows, _, seed in calls:
+        of.setdefault(seed, []).append(set(rows))
+    inside = {}
+    for seed, sets in of.items():
+        sets.sort(key=len)
+        inside[str(seed)] = all(a <= b for a, b in itertools.pairwise(sets))
+    smallest = {tuple(sorted(sets[0])) for sets in of.values()}
+    random = all(max(one) >= len(one) for one in smallest)
+    return inside, len(smallest) == len(of), random
+
+
+def in_place(calls, curve, sizes, seeds, steps):
+    """What came back, rounded to what does not depend on the draw, and whether it is from the calls."""
+    scores = {(len(rows), seed): Recorder()(rows, steps, seed) for rows, steps, seed in calls}
+    expected = {n: [scores.get((n, seed)) for seed in seeds] for n in sizes}
+    same = {n: list(curve[n]) for n in curve} == expected
+    return same, {str(n): [math.floor(x) for x in curve[n]] for n in sorted(curve)}
+
+
 # %% [markdown]
 # ## The question has two halves
 #
@@ -746,17 +788,6 @@ def mixtures(x, partner, share, teacher, T):
 
 # %% role="check" name="mixtures.inputs" points=1 hint="share[i] of x[i] and the rest of x[partner[i]], each sample with its own share, whatever shape a sample has."
 rng = check.rng("mixtures.inputs")
-
-
-def mixed_by(mixtures, rng, *shape, T=2.0, classes=4):
-    """What comes back for random samples of this shape, partners and shares."""
-    n = shape[0]
-    x, teacher = torch.tensor(rng.normal(size=shape)), Tutor(rng, math.prod(shape[1:]), classes)
-    partner = torch.tensor((np.arange(n) + rng.integers(1, n, size=n)) % n)
-    share = torch.tensor(rng.permutation(np.linspace(0.1, 0.4, n)))
-    return check.call(mixtures, x, partner, share, teacher, T, may_change=[teacher])
-
-
 check("mixtures.inputs", mixed_by(mixtures, rng, 5, 3, 2)["inputs"])
 
 # %% role="check" name="mixtures.asked" points=1 hint="The teacher's probabilities at T for the mixed inputs: softmax(teacher(inputs), T), without a gradient."
@@ -1059,19 +1090,6 @@ def generated(x, y, components, labels, noise):
 
 # %% role="check" name="generated.means" points=1 hint="Without noise a new sample is the mean of its class: that of `labels`, computed from the samples with that y."
 rng = check.rng("generated.means")
-
-
-def drawn_around(generated, rng, classes, size, each, k, shape=()):
-    """Samples without noise, and the covariance that the noise gives them."""
-    x, y = some_samples(rng, classes, size, each, shape)
-    asked = torch.tensor(rng.integers(classes, size=7))
-    still = check.call(generated, x, y, k, asked, torch.zeros(7, k).double())
-    one = torch.full((k,), int(asked[0]))
-    away = check.call(generated, x, y, k, one, torch.eye(k).double()) - still[0]
-    away = away.reshape(k, -1)
-    return still, away.T @ away
-
-
 check("generated.means", drawn_around(generated, rng, 3, 4, 6, 2)[0])
 
 # %% role="check" name="generated.spread" points=2 hint="Noise moves a sample along the k largest principal components of the deviations from the class means, by singular value / sqrt(N - C)."
@@ -1564,36 +1582,10 @@ check(
 
 # %% role="check" name="transfer_curve.nested" points=1 hint="For one seed each smaller set lies inside each larger one; between seeds the sets differ; and they are random, not the first n."
 rng = check.rng("transfer_curve.nested")
-
-
-def nesting(calls):
-    """For each seed: is each set inside the next larger one? And: do the seeds differ?"""
-    of = {}
-    for rows, _, seed in calls:
-        of.setdefault(seed, []).append(set(rows))
-    inside = {}
-    for seed, sets in of.items():
-        sets.sort(key=len)
-        inside[str(seed)] = all(a <= b for a, b in itertools.pairwise(sets))
-    smallest = {tuple(sorted(sets[0])) for sets in of.values()}
-    random = all(max(one) >= len(one) for one in smallest)
-    return inside, len(smallest) == len(of), random
-
-
 check("transfer_curve.nested", nesting(ran(transfer_curve, rng, 400)[0]))
 
 # %% role="check" name="transfer_curve.scores" points=1 hint="{size: [one score a seed]}: what `train` returned, in the order of the seeds, neither averaged nor picked."
 rng = check.rng("transfer_curve.scores")
-
-
-def in_place(calls, curve, sizes, seeds, steps):
-    """What came back, rounded to what does not depend on the draw, and whether it is from the calls."""
-    scores = {(len(rows), seed): Recorder()(rows, steps, seed) for rows, steps, seed in calls}
-    expected = {n: [scores.get((n, seed)) for seed in seeds] for n in sizes}
-    same = {n: list(curve[n]) for n in curve} == expected
-    return same, {str(n): [math.floor(x) for x in curve[n]] for n in sorted(curve)}
-
-
 check("transfer_curve.scores", in_place(*ran(transfer_curve, rng, 50)))
 
 # %% role="hidden" name="transfer_curve.secret" points=1 hint="Other numbers; sizes in falling order; the whole set among them."

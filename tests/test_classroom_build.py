@@ -16,6 +16,7 @@ from tinykd.classroom.author.lesson import LessonError
 from tinykd.classroom.author.notebooks import long_lines
 from tinykd.classroom.author.prove import prove, prove_many_seeds
 from tinykd.classroom.author.read_lesson import long_gaps, read_lesson
+from tinykd.classroom.author.two_kernels import borrowed
 from tinykd.classroom.author.variants import run_variants
 
 pytestmark = pytest.mark.slow
@@ -193,6 +194,24 @@ def test_limits_of_a_lesson(tmp_path):
         "# %% [markdown]\n# Prose.\n\n" * 6 + "# %% [markdown]\n# The mean",
     )
     assert "8 cells between softmax.stable and energy" in long_gaps(read_lesson(source))[0]
+
+
+def test_a_hidden_check_has_nothing_from_a_visible_one(tmp_path):
+    """They run in two kernels when a class is graded; the proof runs them in one process."""
+    source = Path(shutil.copy(SOURCE, tmp_path))
+    assert borrowed(read_lesson(source)) == []
+    plain = 'rng = check.rng("softmax.plain")\n'
+    edit(source, plain, f"def rows(rng, n):\n    return rng.normal(size=(n, 5))\n\n\n{plain}")
+    assert borrowed(read_lesson(source)) == []
+    edit(
+        source, "check.call(softmax, rng.normal(size=(2, 3, 5))", "check.call(softmax, rows(rng, 2)"
+    )
+    (problem,) = borrowed(read_lesson(source))
+    assert "softmax.secret uses rows, which softmax.plain defines" in problem
+    with pytest.raises(LessonError, match="softmax.secret uses rows"):
+        build.build_lesson(source, log=lambda text: None)
+    edit(source, "rows(rng, 2)", "(lambda rows: rows)(rng.normal(size=(2, 5)))")
+    assert borrowed(read_lesson(source)) == []
 
 
 def test_a_mutant_that_does_not_run_proves_nothing(tmp_path):

@@ -39,7 +39,7 @@ class Mutual(Term):
     """Peers learn from labels and each other: sum_i (CE_i + weight mean_(j != i) KL(p_j || p_i)).
 
     peers: the model that is trained. T: temperature of the divergence, T**2 inside. weight: of the
-    divergence; 0 trains the peers independently. The targets p_j are constants (pitfall 26): no
+    divergence; 0 trains the peers independently. The targets p_j are constants: no
     peer is changed so as to be easier to imitate. All peers take their step at the same time; the
     paper takes them in turn.
     """

@@ -19,6 +19,7 @@ from .lesson import Lesson, LessonError
 from .notebooks import dump, execute, long_lines, make_notebook, reuse_outputs, write_text
 from .prove import Proof, prove, prove_many_seeds
 from .read_lesson import direct_calls, long_gaps, read_lesson, untested
+from .two_kernels import borrowed
 
 OTHER_SEEDS = (1, 2, 3)  # of the whole proof
 # Where a source is new its right answers are proved under these (its mistakes under fewer, see
@@ -94,7 +95,7 @@ def _proved(source: Path, log: Log) -> tuple[Lesson, Proof]:
     for name, value in proof.reference.items():
         if (count := sum(1 for _ in leaves(value))) > MAX_VALUES:
             proof.problems.append(f"{name}: {count} values; check at most {MAX_VALUES}")
-    proof.problems += direct_calls(lesson)
+    proof.problems += [*direct_calls(lesson), *borrowed(lesson)]
     if proof.problems:
         raise LessonError("\n".join(f"{source.name}: {problem}" for problem in proof.problems))
     return lesson, proof
