@@ -107,13 +107,13 @@ def two_settings(rng):
     return ours, {"name": "labels", "cost": 1.0}
 
 
-def compared(rng, seeds, budget):
+def compared(compare, rng, seeds, budget):
     """What comes back, from a training that draws its numbers."""
     train_one, _ = fake_training(rng)
     return check.call(compare, train_one, *two_settings(rng), seeds, budget)
 
 
-def called(rng, seeds, budget):
+def called(compare, rng, seeds, budget):
     """What was trained, in an order that does not matter."""
     train_one, calls = fake_training(rng)
     check.call(compare, train_one, *two_settings(rng), seeds, budget)
@@ -754,13 +754,14 @@ def compare(train_one, ours, theirs, seeds, budget):
 # %% role="check" name="compare.differences" points=1 hint="One number a seed, ours minus theirs, both arms with the same seed, in the order in which the seeds are given."
 rng = check.rng("compare.differences")
 
-check("compare.differences", compared(rng, (1 + rng.permutation(20)[:5]).tolist(), 1000.0))
+check("compare.differences", compared(compare, rng, (1 + rng.permutation(20)[:5]).tolist(), 1000.0))
 
 # %% role="check" name="compare.calls" points=2 hint="What was trained: each arm once a seed, with its own whole number of steps, floor(budget / cost)."
 rng = check.rng("compare.calls")
 
 check(
-    "compare.calls", called(rng, (1 + rng.permutation(9)[:3]).tolist(), int(rng.integers(500, 900)))
+    "compare.calls",
+    called(compare, rng, (1 + rng.permutation(9)[:3]).tolist(), int(rng.integers(500, 900))),
 )
 
 # %% role="hidden" name="compare.secret" points=1 hint="Other seeds, given as a range too, and another budget: what comes back and what was trained."
@@ -768,8 +769,8 @@ rng = check.rng("compare.secret")
 check(
     "compare.secret",
     [
-        compared(rng, range(3, 7), int(rng.integers(50, 90))),
-        called(rng, range(2), int(rng.integers(50, 90))),
+        compared(compare, rng, range(3, 7), int(rng.integers(50, 90))),
+        called(compare, rng, range(2), int(rng.integers(50, 90))),
     ],
 )
 
