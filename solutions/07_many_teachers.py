@@ -112,6 +112,7 @@ class FakeSchool:
 
     def __init__(self, rng, makers):
         self.pull = float(rng.uniform(0.3, 0.7))
+        torch.manual_seed(int(rng.integers(2**31)))  # whatever was drawn before
         self.first = self.make(float(rng.uniform(2, 3)))
         sizes = rng.uniform(0.5, 1.5, size=makers).tolist()
         self.makers = [lambda size=size: self.make(size) for size in sizes]
