@@ -13,7 +13,7 @@ its own; all methods of a seed share them, and the number of steps. Three parts:
 The weight of each method (and the T of soft targets, the share of label smoothing) is the best of
 three or four on held-out signals, with a seed that is used for nothing else; the test is read once
 a run.
--> datasets/results/features.json; about 50 minutes of one core. A killed script goes on where it
+-> datasets/results/features.json; about half an hour of one core. A killed script goes on where it
 stopped. Without TINYKD_SCALE=full: a run of seconds, which checks the script and says nothing.
 """
 

@@ -11,6 +11,7 @@ import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import fmean
 
 from tinykd import mean_interval
 
@@ -46,23 +47,20 @@ SHOWN = {
 RIVALS = ("labels", "soft targets")
 
 
-def gain(runs: list[dict], method: str, rival: str) -> str:
-    """Mean and interval of the difference, seed by seed; bold where the interval leaves out 0."""
+def differences(runs: list[dict], method: str, rival: str) -> list[float]:
+    """Points of accuracy of a method above its rival, one for each seed that both have."""
     a, b = ({r["seed"]: r["accuracy"] for r in runs if r["method"] == m} for m in (method, rival))
-    seeds = sorted(a.keys() & b.keys())
-    if method == rival or len(seeds) < 2:
+    return [100 * (a[seed] - b[seed]) for seed in sorted(a.keys() & b.keys())]
+
+
+def gain(runs: list[dict], method: str, rival: str) -> str:
+    """Mean and interval of the differences; bold where the interval leaves out 0."""
+    found = differences(runs, method, rival)
+    if method == rival or len(found) < 2:
         return ""
-    mean, half = mean_interval([100 * (a[seed] - b[seed]) for seed in seeds])
+    mean, half = mean_interval(found)
     words = f"{mean:+.1f} ± {half:.1f}"
     return f"**{words}**" if abs(mean) > half else words
-
-
-def over_labels(runs: list[dict], method: str) -> float:
-    """Mean gain over labels, to sort by."""
-    base, own = (
-        {r["seed"]: r["accuracy"] for r in runs if r["method"] == m} for m in ("labels", method)
-    )
-    return sum(own[seed] - base[seed] for seed in own.keys() & base.keys()) / max(len(own), 1)
 
 
 def lines() -> Iterator[str]:
@@ -82,7 +80,9 @@ def lines() -> Iterator[str]:
             seeds = {r["seed"] for r in runs}
             yield f"| *{title}, {len(seeds)} seeds* | | | | {lesson} |"
             methods = {r["method"] for r in runs} - {"labels"}
-            for method in sorted(methods, key=lambda m: (-over_labels(runs, m), m)):
+            for method in sorted(
+                methods, key=lambda m: (-fmean(differences(runs, m, "labels")), m)
+            ):
                 gains = " | ".join(gain(runs, method, rival) for rival in RIVALS)
                 own = [r["seconds"] for r in runs if r["method"] == method and "seconds" in r]
                 seconds = f"{sum(own) / len(own):.1f}" if own else ""

@@ -14,7 +14,7 @@ The sources: Heskes 1998, "Selecting weighting factors in logarithmic opinion po
 """
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -106,13 +106,21 @@ class Ensemble(nn.Module):
 
     def forward(self, *inputs: Any, **named: Any) -> Tensor:
         """Logits (..., C) of the average."""
-        answers = [member(*inputs, **named) for member in self.members]
-        logits = [at_least_float32(getattr(answer, "logits", answer)) for answer in answers]
-        if len(shapes := {tuple(z.shape) for z in logits}) > 1:
-            raise ValueError(f"the teachers' logits have unlike shapes: {sorted(shapes)}")
-        stacked = torch.stack(logits)
+        stacked = stacked_logits(self.members, inputs, named)
         weights = self.weigh(stacked) if self.weigh else self.weights
         return ensemble_logits(stacked, self.T, self.kind, weights)
+
+
+def stacked_logits(models: Iterable[nn.Module], inputs: Any, named: Any) -> Tensor:
+    """What each of K models says of the same inputs, (K, ..., C), float32 at least.
+
+    Raises ValueError for models that do not agree on the classes.
+    """
+    answers = [model(*inputs, **named) for model in models]
+    logits = [at_least_float32(getattr(answer, "logits", answer)) for answer in answers]
+    if len(shapes := {tuple(z.shape) for z in logits}) > 1:
+        raise ValueError(f"the teachers' logits have unlike shapes: {sorted(shapes)}")
+    return torch.stack(logits)
 
 
 def _floats(weights: Any) -> Tensor:

@@ -10,7 +10,7 @@ from ..losses import cross_entropy, forward_kl
 from ..objective import Term
 from ..outputs import Outputs
 from ..schedules import Schedule, at, refuse_learnable
-from .ensemble import ensemble_logits
+from .ensemble import ensemble_logits, stacked_logits
 
 
 class Peers(nn.Module):
@@ -31,17 +31,16 @@ class Peers(nn.Module):
 
     def forward(self, *inputs: Any, **named: Any) -> Tensor:
         """Logits (..., C) of the peers' mean probability."""
-        answers = [peer(*inputs, **named) for peer in self.peers]
-        return ensemble_logits(torch.stack([getattr(z, "logits", z) for z in answers]))
+        return ensemble_logits(stacked_logits(self.peers, inputs, named))
 
 
 class Mutual(Term):
     """Peers learn from labels and each other: sum_i (CE_i + weight mean_(j != i) KL(p_j || p_i)).
 
     peers: the model that is trained. T: temperature of the divergence, T**2 inside. weight: of the
-    divergence; 0 trains the peers independently. The targets p_j are constants: no
-    peer is changed so as to be easier to imitate. All peers take their step at the same time; the
-    paper takes them in turn.
+    divergence; 0 trains the peers independently. The targets p_j are constants: no peer is changed
+    so as to be easier to imitate. All peers take their step at the same time; the paper takes them
+    in turn.
     """
 
     def __init__(self, peers: Peers, T: Schedule = 1.0, weight: float = 1.0) -> None:
