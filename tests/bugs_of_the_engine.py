@@ -719,7 +719,7 @@ BUGS = [
      "[exact(weight), *(",
      "[*(",
      "silent_faults: differs_in_a_detail"),
-    ("30 hints of masked samples", "terms.py",
+    ("30 hints of masked samples", "feature_terms.py",
      "return usual if usual.shape == every.shape else every",
      "return every",
      "silent_faults: hints_leave"),

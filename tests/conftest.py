@@ -60,6 +60,7 @@ def run_seen_to_fail(child_env: dict[str, str]) -> Callable[[str], None]:
     def run(bugs: str) -> None:
         command = [sys.executable, str(SCRIPTS.parent / "seen_to_fail.py"), bugs]
         done = subprocess.run(command, env=child_env, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
+        unseen = [line for line in done.stdout.splitlines() if not line.startswith("seen ")]
+        assert done.returncode == 0, "\n".join([*unseen, done.stderr])
 
     return run

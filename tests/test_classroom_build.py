@@ -285,6 +285,22 @@ def test_a_right_answer_written_differently_must_lose_nothing(tmp_path):
     assert "alternative softmax.by_logarithms is right, but loses" in proved(tmp_path, wrong)
 
 
+@pytest.mark.parametrize(
+    ("seeded", "drawn"),
+    [
+        ("np.random.seed(0)", "np.random.rand()"),
+        ("import torch; torch.manual_seed(0)", "torch.rand(()).item()"),
+        ("import random; random.seed(0)", "random.random()"),
+    ],
+)
+def test_a_check_must_not_depend_on_what_drew_before_it(tmp_path, seeded, drawn):
+    """A learner comes to it after training runs, or after none."""
+    noisy = PLAIN.replace("size=(4, 10))", f"size=(4, 10)) + np.eye(10)[0] * {drawn}")
+    setup = 'check = Checks("01_fixture")'
+    found = proved(tmp_path, (setup, f"{setup}\n{seeded}"), (PLAIN, noisy))
+    assert "['softmax.plain']: another value at the second run" in found
+
+
 def test_many_seeds_find_what_few_do_not(tmp_path):
     luck = "(1 if os.environ['TINYKD_SEED'] == '31' else x.size)"
     edits = [("import numpy as np", "import os\nimport numpy as np")]

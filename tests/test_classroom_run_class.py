@@ -29,7 +29,6 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from tinykd.classroom.author.read_lesson import read_lesson
 from tinykd.classroom.cli import app
 from tinykd.classroom.grading.read_submission import NotGradable
 from tinykd.classroom.grading.result import CheckResult, Grade
@@ -575,15 +574,6 @@ def test_the_functions_below_the_command_raise_in_words(course, lesson):
 def snippets():
     text = (ROOT / "docs" / "GRADING.md").read_text("utf-8")
     return [textwrap.dedent(code) for code in re.findall(r"```python\n(.*?)```", text, re.S)]
-
-
-def test_the_table_of_lessons():
-    text = (ROOT / "docs" / "GRADING.md").read_text("utf-8")
-    for source in sorted((ROOT / "solutions").glob("[0-9]*.py")):
-        lesson = read_lesson(source)
-        hidden, points = len(lesson.all("hidden")), sum(one.points for one in lesson.checks)
-        counts = f"{len(lesson.checks) - hidden} and {hidden} | {points:g}"
-        assert f"| {lesson.name} | {len(lesson.all('answer'))} | {counts} |\n" in text
 
 
 def test_the_snippet_for_moodle(course, lesson):

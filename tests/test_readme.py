@@ -1,4 +1,4 @@
-"""The README's code runs as it is printed."""
+"""The README's code runs as it is printed; the lessons' points are those that docs/ names."""
 
 import re
 from pathlib import Path
@@ -6,8 +6,10 @@ from pathlib import Path
 import torch
 
 import tinykd
+from tinykd.classroom.author.read_lesson import read_lesson
 
-README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
@@ -29,3 +31,16 @@ def test_code_of_ones_own_runs_as_printed(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out.startswith("(0.7 -> 0.55 -> 0.4) * SoftTargets(T=4, teacher='b")
     assert len(names["trainer"].history) == 3
     assert torch.isfinite(names["loss"])
+
+
+def test_the_table_of_lessons():
+    """A row of docs/GRADING.md per lesson; what is missing there can be copied from the failure."""
+    rows = []
+    for source in sorted((ROOT / "solutions").glob("[0-9]*.py")):
+        lesson = read_lesson(source)
+        hidden, points = len(lesson.all("hidden")), sum(one.points for one in lesson.checks)
+        counts = f"{len(lesson.checks) - hidden} and {hidden} | {points:g}"
+        rows.append(f"| {lesson.name} | {len(lesson.all('answer'))} | {counts} |")
+    table = (ROOT / "docs" / "GRADING.md").read_text("utf-8").splitlines()
+    missing = "\n".join(row for row in rows if row not in table)
+    assert not missing, missing

@@ -2,11 +2,15 @@
 
 import json
 import os
+import random
 import select
 import signal
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from .lesson import Cell, Lesson
 
@@ -50,6 +54,17 @@ def _time_is_up(*_: Any) -> None:
     raise TimeoutError("took too long")
 
 
+def _scramble() -> None:
+    """Another state of every global generator. Learners come to a check in any: a value that
+    depends on it is not the same twice, and the proof says so.
+    """
+    seed = int.from_bytes(os.urandom(4))
+    random.seed(seed)
+    np.random.seed(seed)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(seed)
+
+
 def run_cells(
     cells: list[Cell], namespace: dict[str, Any], answers: dict[str, str], limit: float
 ) -> dict[str, Any]:
@@ -63,6 +78,7 @@ def run_cells(
     for cell in cells:
         recorded = namespace["check"].recorded
         recorded.clear()
+        _scramble()
         signal.setitimer(signal.ITIMER_PROF, limit)  # CPU time: a busy machine is no mistake
         try:
             source = answers.get(cell.name, cell.source)
