@@ -40,10 +40,12 @@ from .outputs import Outputs, Targets
 from .representations import cka, linear_probe
 from .sample_weights import Weighted, uncertainty_weights
 from .schedules import cosine, linear, steps, warm_up
+from .side_by_side import SideBySide, SideBySideBatches
 from .softmax import entropy, log_softmax, softmax
 from .teachers import (
     CachedTeacher,
     Ensemble,
+    KnownLogits,
     LiveTeacher,
     MovingAverage,
     Mutual,
@@ -70,6 +72,7 @@ __all__ = [
     "HardLabels",
     "Hint",
     "Jacobian",
+    "KnownLogits",
     "LiveTeacher",
     "MovingAverage",
     "Mutual",
@@ -79,6 +82,8 @@ __all__ = [
     "Peers",
     "Reliability",
     "ResNet",
+    "SideBySide",
+    "SideBySideBatches",
     "SoftLabels",
     "SoftTargets",
     "Source",

@@ -3,6 +3,7 @@
 from .cached import CachedTeacher
 from .ensemble import Ensemble, confidence, ensemble_logits
 from .fingerprint import fingerprint
+from .known import KnownLogits
 from .live import LiveTeacher
 from .moving_average import MovingAverage, ema_update
 from .mutual import Mutual, Peers
@@ -12,6 +13,7 @@ from .teacher import Targets, Teacher, Teachers
 __all__ = [
     "CachedTeacher",
     "Ensemble",
+    "KnownLogits",
     "LiveTeacher",
     "MovingAverage",
     "Mutual",
