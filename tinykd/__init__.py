@@ -3,13 +3,6 @@
 import os
 
 from .batch import next_token_labels
-from .calibration import (
-    Reliability,
-    calibration_error,
-    fit_temperature,
-    negative_log_likelihood,
-    reliability,
-)
 from .data import (
     Batches,
     ClassGaussians,
@@ -21,7 +14,7 @@ from .data import (
     mixed,
     mixup,
 )
-from .feature_terms import Hint, Jacobian, input_gradient
+from .features import Hint, Jacobian, cka, input_gradient, linear_probe
 from .hooks import Capture
 from .losses import (
     cross_entropy,
@@ -33,11 +26,22 @@ from .losses import (
     skew_reverse_kl,
     soft_labels_kl,
 )
-from .metrics import accuracy, agreement, evaluate, knowledge_moved, mean_interval, paired_verdict
+from .metrics import (
+    Reliability,
+    accuracy,
+    agreement,
+    calibration_error,
+    evaluate,
+    fit_temperature,
+    knowledge_moved,
+    mean_interval,
+    negative_log_likelihood,
+    paired_verdict,
+    reliability,
+)
 from .models import MLP, ConvNet, ResNet, forward, frozen, max_norm, predict
 from .objective import Objective, Term
 from .outputs import Outputs, Targets
-from .representations import cka, linear_probe
 from .sample_weights import Weighted, uncertainty_weights
 from .schedules import cosine, linear, steps, warm_up
 from .side_by_side import SideBySide, SideBySideBatches

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .batch import IGNORE
-from .losses import cross_entropy
-from .softmax import log_softmax, softmax
+from ..batch import IGNORE
+from ..losses import cross_entropy
+from ..softmax import log_softmax, softmax
 
 GOLDEN = (math.sqrt(5) - 1) / 2
 

@@ -1,4 +1,4 @@
-"""Terms that look inside: hints between layers by any loss of `features`, and Jacobians."""
+"""Terms that look inside: hints between layers by any loss of `losses`, and Jacobians."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from . import batch as batches
-from . import features
-from .models.call import modes_kept
-from .objective import Term
-from .outputs import Outputs
+from .. import batch as batches
+from ..models.call import modes_kept
+from ..objective import Term
+from ..outputs import Outputs
+from . import losses
 
 
 class Hint(Term):
@@ -34,7 +34,7 @@ class Hint(Term):
         teacher_layers: str | Sequence[str],
         regressor: nn.Module | Sequence[nn.Module | None] | None = None,
         teacher: str | None = None,
-        loss: Callable[..., Tensor] = features.hint,
+        loss: Callable[..., Tensor] = losses.hint,
     ) -> None:
         super().__init__()
         self.student_layers, self.teacher_layers = names(student_layers), names(teacher_layers)
@@ -83,7 +83,7 @@ class Hint(Term):
 
 
 class Jacobian(Term):
-    """Match what the answer depends on: |J_s / |J_s| - J_t / |J_t||**2 (see `features.jacobian`).
+    """Match what the answer depends on: |J_s / |J_s| - J_t / |J_t||**2 (see `losses.jacobian`).
 
     J: the gradient, in the inputs, of the logit of the teacher's favourite class. student, teacher:
     the two models; both are run once more, in eval mode, the student with gradients of gradients.
@@ -100,7 +100,7 @@ class Jacobian(Term):
         inputs = batches.blank(out.batch["inputs"], self.valid(out.batch))
         with torch.no_grad(), modes_kept(teacher):
             classes = teacher.eval().to(inputs.device)(inputs).argmax(-1)
-        return features.jacobian(
+        return losses.jacobian(
             input_gradient(student, inputs, classes, create_graph=True),
             input_gradient(teacher, inputs, classes),
         )

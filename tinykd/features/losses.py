@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .softmax import at_least_float32
+from ..softmax import at_least_float32
 
 Loss = Callable[..., Tensor]
 
