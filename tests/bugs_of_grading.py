@@ -73,7 +73,7 @@ BUGS = [
     ("memory of a process whose first thread ended", "classroom/sandbox/bubblewrap.py",
      '"[0-9]*/task/[0-9]*/status"',
      '"[0-9]*/status"',
-     "submissions: filling-memory_without"),
+     "sandbox: first_thread_ended"),
     ("a cell's output without a bound", "classroom/grading/guarded_kernel.py",
      "if self.seen_bytes > self.max_bytes:",
      "if False:",

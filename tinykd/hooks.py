@@ -45,6 +45,8 @@ class Capture:
     def __getitem__(self, name: str) -> Tensor:
         if name not in self._outputs:
             state = "has not run inside this block" if name in self.layers else "is not captured"
+            if name in self.layers and not self._hooks:
+                state = "is held while the block lasts: read it there"
             raise KeyError(f"layer {name!r} {state}; captured so far: {list(self._outputs)}")
         return self._outputs[name]
 
