@@ -254,7 +254,7 @@ left = {"outputs": last, "hooks of others": hooks_on(net), "calls of the model":
 net = nested_net(rng)
 try:
     check.call(activations, net, ["stem", "nowhere"], x, may_change=[net])
-except AttributeError:
+except (AttributeError, KeyError):
     left["hooks after an unknown name"] = hooks_on(net)
 net = nested_net(rng)
 try:
@@ -277,7 +277,7 @@ check("activations.secret", [hooks_on(net), values, with_gradient(found["layers.
 def activations(model, layers, x):
     found = {}
     for name in layers:
-        keep = lambda layer, inputs, output, name=name: found.__setitem__(name, output)  # noqa: E731
+        keep = lambda layer, inputs, output, name=name: found.__setitem__(name, output)
         handle = model.get_submodule(name).register_forward_hook(keep)
         try:
             model(x)
@@ -291,7 +291,7 @@ def activations(model, layers, x):
     found = {}
     try:
         for name in layers:
-            keep = lambda layer, inputs, output, name=name: found.__setitem__(name, output)  # noqa: E731
+            keep = lambda layer, inputs, output, name=name: found.__setitem__(name, output)
             model.get_submodule(name).register_forward_hook(keep)
         model(x)
     finally:
@@ -304,7 +304,7 @@ def activations(model, layers, x):
 def activations(model, layers, x):
     found, handles = {}, []
     for name in layers:
-        keep = lambda layer, inputs, output, name=name: found.__setitem__(name, output)  # noqa: E731
+        keep = lambda layer, inputs, output, name=name: found.__setitem__(name, output)
         handles.append(model.get_submodule(name).register_forward_hook(keep))
     try:
         model(x)
@@ -314,7 +314,7 @@ def activations(model, layers, x):
     return found
 
 
-# %% role="mutant" of="activations" name="activations.last_name" loses="activations.values, activations.secret" hint="All outputs landed under one name: a function made in a loop sees the loop's variable as it is later. Make each hook in a function of its own."
+# %% role="mutant" of="activations" name="activations.last_name" loses="activations.values, activations.clean, activations.secret" hint="All outputs landed under one name: a function made in a loop sees the loop's variable as it is later. Make each hook in a function of its own."
 def activations(model, layers, x):
     found, handles = {}, []
     for name in layers:
@@ -682,7 +682,7 @@ plots.show(
 )
 
 # %% [markdown]
-# In the trained students equal depths hold the same signals alike, most of all with hints, where they were asked to; but for the student of labels it is a tie: its last block is as near to the teacher's middle one. Even the net that was never trained is like the teacher
+# In the trained students equal depths hold the same signals alike, most of all with hints, where they were asked to; but the last block of the student of labels is no more like the teacher's last than its middle block is. Even the net that was never trained is like the teacher
 # in its first block, which is still close to the signal itself. In the last block the four differ most: soft targets draw it nearer to the teacher's without ever having seen it, hints a little more. (One student each: a look, not a proof.)
 #
 # ## Hints
@@ -1096,7 +1096,7 @@ for name, style, net in (
     depth.semilogy(found, style, color=COLORS[{"d": 0, "H": 5, "a": 2}[name[0]]], label=name)
     print(f"{name:26s} " + " ".join(f"{found[n]:.1g}" for n in (0, 3, 6, 9, 11)))
 print("(standard deviation over 1000 digits at hidden layers 0, 3, 6, 9 and 11)\n")
-depth.set(xlabel="hidden layer", title="how much digits differ, before training", xticks=range(12))
+depth.set(xlabel="hidden layer", title="how much the digits differ, by layer", xticks=range(12))
 depth.spines[["top", "right"]].set_visible(False)
 depth.legend(frameon=False, fontsize=9, loc="lower left")
 styles = ["-", "--", ":", "-", "--", "--"]
@@ -1105,8 +1105,8 @@ for number, (name, curve) in enumerate(curves.items()):
 axes.axhline(0.1, color="gray", linewidth=0.8, linestyle=":")
 axes.set(xlabel="step", title="accuracy on held-out digits", ylim=(0, 1))
 axes.spines[["top", "right"]].set_visible(False)
-axes.annotate("labels, soft targets, two stages", (20, 0.13), fontsize=9)
-axes.legend(frameon=False, fontsize=9, loc="upper left")
+axes.annotate("labels, soft targets, two stages", (60, 0.03), fontsize=9)
+axes.legend(frameon=False, fontsize=9, loc="lower right", bbox_to_anchor=(1, 0.13))
 plots.show(
     "Left: accuracy against steps for six ways to train a thin, deep net: labels, soft targets and "
     "two stages stay near chance; many hints, Adam and He's start rise. Right: how much the "
@@ -1124,8 +1124,8 @@ mean, half = apart("labels, He's start", "labels, Adam", thin)
 print(f"He's start against Adam {100 * mean:+.1f} ± {100 * half:.1f}")
 
 # %% [markdown]
-# FitNets' claim holds, in a form of its own. From labels, and from soft targets, this student never starts, under any of five seeds: the right picture says why. With the default start, what tells one digit from another shrinks from layer to layer, a thousandfold in all, and the gradient on its way back shrinks likewise. One hint in the
-# middle, followed by soft targets, does not start it here either (its curve begins where the second stage does, at half of the steps): it brings the layers up to 6 to life, and the five above them are as dead as before. Hints at every second layer do, under every seed: each gives its own two layers a gradient from nearby.
+# FitNets' claim holds, in a form of its own. From labels, and from soft targets, this student never starts, under any of five seeds: the right picture says why. With the default start, what tells one digit from another shrinks from layer to layer, ten thousandfold in all, and the gradient on its way back shrinks likewise. One hint in the
+# middle, followed by soft targets, does not start it here either (its curve begins where the second stage does, at half of the steps): it brings the layers up to 6 to life, and in the five above them what arrives still shrinks more than a hundredfold, and so does the gradient on its way back. Hints at every second layer do, under every seed: each gives its own two layers a gradient from nearby.
 #
 # And the rivals that need no teacher? Adam, which divides each weight's gradient by its usual size, starts the net too, and over the five seeds it cannot be told from many hints. He's start is better than many hints; it has the highest mean of all, though over these seeds it is not shown to be better than Adam. He's paper came two months after FitNets and cured
 # without a teacher what hints had been invented to cure. Whoever reads "it cannot be trained without a teacher" should ask: *with which start, and which optimizer?*
@@ -1192,43 +1192,43 @@ def attention_transfer(student, teacher):
     return (attention(student) - attention(teacher.detach())).square().sum(1)
 
 
-# %% role="mutant" of="attention_transfer" name="attention_transfer.no_length" loses="attention_transfer.values, attention_transfer.scale, attention_transfer.secret" hint="The maps are not scaled to length 1, so the loss asks the student for the size of the teacher's activations."
+# %% role="mutant" of="attention_transfer" name="attention_transfer.no_length" loses="attention_transfer.values, attention_transfer.pictures, attention_transfer.scale, attention_transfer.secret" hint="The maps are not scaled to length 1, so the loss asks the student for the size of the teacher's activations."
 def attention_transfer(student, teacher):
     a, b = (x.square().sum(1).flatten(1) for x in (student, teacher.detach()))
     return (a - b).square().sum(1)
 
 
-# %% role="mutant" of="attention_transfer" name="attention_transfer.sums_to_one" loses="attention_transfer.values, attention_transfer.scale, attention_transfer.secret" hint="You divided by the sum of the map. Its length is meant: the root of the sum of squares."
+# %% role="mutant" of="attention_transfer" name="attention_transfer.sums_to_one" loses="attention_transfer.values, attention_transfer.pictures, attention_transfer.scale, attention_transfer.secret" hint="You divided by the sum of the map. Its length is meant: the root of the sum of squares."
 def attention_transfer(student, teacher):
     a, b = (x.square().sum(1).flatten(1) for x in (student, teacher.detach()))
     return (a / a.sum(1, keepdim=True) - b / b.sum(1, keepdim=True)).square().sum(1)
 
 
-# %% role="mutant" of="attention_transfer" name="attention_transfer.one_length" loses="attention_transfer.values, attention_transfer.scale, attention_transfer.secret" hint="One length for the whole batch: each sample's map has its own."
+# %% role="mutant" of="attention_transfer" name="attention_transfer.one_length" loses="attention_transfer.values, attention_transfer.pictures, attention_transfer.scale, attention_transfer.secret" hint="One length for the whole batch: each sample's map has its own."
 def attention_transfer(student, teacher):
     a, b = (x.square().sum(1).flatten(1) for x in (student, teacher.detach()))
     return (a / a.norm() - b / b.norm()).square().sum(1)
 
 
-# %% role="mutant" of="attention_transfer" name="attention_transfer.signed" loses="attention_transfer.values, attention_transfer.scale, attention_transfer.secret" hint="The activations were summed with their signs, so that strong ones cancel. Square them first."
+# %% role="mutant" of="attention_transfer" name="attention_transfer.signed" loses="attention_transfer.values, attention_transfer.pictures, attention_transfer.scale, attention_transfer.secret" hint="The activations were summed with their signs, so that strong ones cancel. Square them first."
 def attention_transfer(student, teacher):
     a, b = (F.normalize(x.sum(1).flatten(1), dim=1) for x in (student, teacher.detach()))
     return (a - b).square().sum(1)
 
 
-# %% role="mutant" of="attention_transfer" name="attention_transfer.absolute" loses="attention_transfer.values, attention_transfer.scale, attention_transfer.secret" hint="You summed absolute values. The map sums squares."
+# %% role="mutant" of="attention_transfer" name="attention_transfer.absolute" loses="attention_transfer.values, attention_transfer.pictures, attention_transfer.scale, attention_transfer.secret" hint="You summed absolute values. The map sums squares."
 def attention_transfer(student, teacher):
     a, b = (F.normalize(x.abs().sum(1).flatten(1), dim=1) for x in (student, teacher.detach()))
     return (a - b).square().sum(1)
 
 
-# %% role="mutant" of="attention_transfer" name="attention_transfer.mean" loses="attention_transfer.values, attention_transfer.scale, attention_transfer.secret" hint="You averaged over the places (or over the batch). The formula sums over places and keeps one number a sample."
+# %% role="mutant" of="attention_transfer" name="attention_transfer.mean" loses="attention_transfer.values, attention_transfer.pictures, attention_transfer.scale, attention_transfer.secret" hint="You averaged over the places (or over the batch). The formula sums over places and keeps one number a sample."
 def attention_transfer(student, teacher):
     a, b = (F.normalize(x.square().sum(1).flatten(1), dim=1) for x in (student, teacher.detach()))
     return (a - b).square().mean(1)
 
 
-# %% role="mutant" of="attention_transfer" name="attention_transfer.distance" loses="attention_transfer.values, attention_transfer.scale, attention_transfer.secret" hint="That is the distance. The loss here is its square."
+# %% role="mutant" of="attention_transfer" name="attention_transfer.distance" loses="attention_transfer.values, attention_transfer.pictures, attention_transfer.scale, attention_transfer.secret" hint="That is the distance. The loss here is its square."
 def attention_transfer(student, teacher):
     a, b = (F.normalize(x.square().sum(1).flatten(1), dim=1) for x in (student, teacher.detach()))
     return (a - b).norm(dim=1)
@@ -1574,8 +1574,8 @@ for method in reversed(ranked):
 # Two of them beat plain soft targets on this student, and each with an interval that leaves out 0: **hints** and **Jacobians**. Both hand over what a layer or the answer *is* at a sample, number by number. Everything that asks for less
 # (where to look, who resembles whom, which sample it is) helps over labels or at least is not shown to harm, and none of it is better than soft targets, which come for free with every teacher; most is worse. Label smoothing, the null hypothesis, does nothing for accuracy here: it is not softness that helps.
 #
-# The second picture has a surprise. By *knowledge moved* none of attention, similarity, angles and contrastive is below plain soft targets, and similarity is above; in accuracy all but similarity are below. And label smoothing, which knows no teacher, has removed a sixth of the divergence: a student that is less sure of itself
-# is nearer to any teacher at $T = 1$, whatever it knows. (The student of soft targets learned at a high $T$, where its ranking of unlikely classes counts, and is measured at $T = 1$: that may be a part of it.) By class, the means hide much: soft targets move most on classes 0, 3 and 6 and little on 1 and 7, relations the other way round. So "it imitates its teacher better" and "it is right more often" are two statements (lesson 05 takes them apart), and a paper that measures one should not claim the other.
+# The second picture has a surprise. By *knowledge moved* similarity is above plain soft targets, and attention, angles and contrastive are not shown to be below; in accuracy these three are worse, and similarity no better. And label smoothing, which knows no teacher, has removed a sixth of the divergence: a student that is less sure of itself
+# is nearer to any teacher at $T = 1$, whatever it knows. (The student of soft targets learned at a high $T$, where its ranking of unlikely classes counts, and is measured at $T = 1$: that may be a part of it.) By class, the means hide much: soft targets move most on classes 0, 3 and 6 and little on 1 and 7; similarity is as good on most, and worst on 6. So "it imitates its teacher better" and "it is right more often" are two statements (lesson 05 takes them apart), and a paper that measures one should not claim the other.
 #
 # Two at once? Soft targets and hints together are not shown to be better than hints with labels. Soft targets and Jacobians are, in accuracy, by two points over Jacobians with labels, while by knowledge moved they are not. More terms are not always more.
 #

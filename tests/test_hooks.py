@@ -48,7 +48,9 @@ def test_nothing_outlives_the_block(broken):
     assert hooks(model) == before
     model(torch.randn(5, 4))
     assert len(acts) == 0
-    with pytest.raises(KeyError, match="has not run"):
+    with pytest.raises(KeyError, match="is held while the block lasts: read it there"):
+        acts["1"]
+    with acts, pytest.raises(KeyError, match="has not run inside this block"):
         acts["1"]
 
 

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated
 
@@ -35,19 +36,25 @@ def build(
     from .author.build import build_lesson, check_lesson
     from .author.lesson import LessonError
 
-    failed = False
-    for source in _sources(which):
-        try:
-            if verify:
-                problems = check_lesson(source, typer.echo)
-                if problems:
-                    raise LessonError("\n".join(problems) + f"\nRun: tinykd build {source.stem}")
-                typer.echo(f"{source.stem}: every built file is fresh\n")
-            else:
-                build_lesson(source, force, typer.echo)
-        except LessonError as error:
-            typer.echo(f"{source.stem} FAILED\n{error}\n", err=True)
-            failed = True
+    def checked(source: Path) -> list[str]:
+        """What is to be said of a lesson; raises LessonError for what is wrong with it."""
+        said: list[str] = []
+        if problems := check_lesson(source, said.append):
+            raise LessonError("\n".join(problems) + f"\nRun: tinykd build {source.stem}")
+        return [*said, f"{source.stem}: every built file is fresh\n"]
+
+    failed, sources = False, _sources(which)
+    with ThreadPoolExecutor(_usable_cpus()) as pool:  # each proof is a child process of its own
+        checks = {source: pool.submit(checked, source) for source in sources if verify}
+        for source in sources:
+            try:
+                if verify:
+                    typer.echo("\n".join(checks[source].result()))
+                else:
+                    build_lesson(source, force, typer.echo)
+            except LessonError as error:
+                typer.echo(f"{source.stem} FAILED\n{error}\n", err=True)
+                failed = True
     if failed:
         raise typer.Exit(1)
 
