@@ -57,6 +57,18 @@ def sandbox():
     return done.returncode == 0
 
 
+def build_course(folder):
+    """The course of test_submissions.py, built by the tinykd without a bug: once, not once a bug."""
+    (folder / "solutions").mkdir()
+    shutil.copy(
+        HERE / "submissions" / "course" / "solutions" / "01_grading.py", folder / "solutions"
+    )
+    environment = os.environ | {"PYTHONPATH": str(HERE.parent)}
+    command = [sys.executable, "-m", "tinykd", "build"]
+    subprocess.run(command, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL)
+    os.environ["TINYKD_BUILT_COURSE"] = str(folder)
+
+
 def main(file, wanted=""):
     import hypothesis.strategies  # noqa: F401
     import pytest  # noqa: F401
@@ -71,6 +83,9 @@ def main(file, wanted=""):
     bugs = [bug for bug in importlib.import_module(file).BUGS if wanted in bug[0]]
     if file == "bugs_of_grading" and not sandbox():
         bugs = []
+    course = tempfile.TemporaryDirectory()
+    if any(tests.startswith("submissions:") for *_, tests in bugs):
+        build_course(Path(course.name))
     for name, source, right, wrong, tests in bugs:
         with tempfile.TemporaryDirectory() as folder:
             patched(Path(folder), source, right, wrong)
@@ -87,6 +102,7 @@ def main(file, wanted=""):
     print(
         f"{len(bugs) - len(survivors)} of {len(bugs)} bugs seen, {sum(os.times()[:4]):.0f} s of CPU"
     )
+    course.cleanup()
     return 1 if survivors else 0
 
 
