@@ -58,7 +58,7 @@ def sandbox():
 
 
 def build_course(folder):
-    """The course of test_submissions.py, built by the tinykd without a bug: once, not once a bug."""
+    """The course of test_submissions.py, built without a bug: once, and not once a bug."""
     (folder / "solutions").mkdir()
     shutil.copy(
         HERE / "submissions" / "course" / "solutions" / "01_grading.py", folder / "solutions"
