@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 import tinykd
@@ -34,6 +34,7 @@ from tinykd import (
     Batches,
     ClassGaussians,
     HardLabels,
+    SideBySide,
     Trainer,
     cosine,
     cross_entropy,
@@ -45,6 +46,7 @@ from tinykd import (
     predict,
     soft_labels_kl,
     softmax,
+    strokes,
     uncertainty_weights,
 )
 from tinykd.batch import IGNORE
@@ -77,31 +79,6 @@ COMMON: dict[str, Any] = {
     "threshold": 0.95,
     "components": 40,
 }
-
-
-class Students(nn.Module):
-    """MLP(196, 100, 10) for each seed, side by side: weights (seeds, in, out)."""
-
-    def __init__(self, seeds: Sequence[int]) -> None:
-        super().__init__()
-        weights = []
-        for seed in seeds:
-            torch.manual_seed(seed)
-            weights.append(list(MLP(196, 100, 10).parameters()))
-        self.w1, self.b1, self.w2, self.b2 = (
-            nn.Parameter(torch.stack([w.detach() for w in of])) for of in zip(*weights, strict=True)
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(seeds, B, 14, 14) to logits (seeds, B, 10)."""
-        h = torch.baddbmm(self.b1.unsqueeze(1), x.flatten(2), self.w1.mT).relu()
-        return torch.baddbmm(self.b2.unsqueeze(1), h, self.w2.mT)
-
-    @torch.no_grad()
-    def answers(self, x: Tensor) -> list[Tensor]:
-        """Logits (N, 10) of every student on the same inputs."""
-        parts = [self(part.expand(len(self.w1), *part.shape)) for part in x.split(2000)]
-        return list(torch.cat(parts, 1))
 
 
 class Lab:
@@ -150,20 +127,22 @@ class Lab:
         """The teacher's logits."""
         return predict(self.teacher, inputs)
 
-    def students(self, inputs: Sequence[Tensor], seeds: Sequence[int], **how: Any) -> Students:
+    def students(self, inputs: Sequence[Tensor], seeds: Sequence[int], **how: Any) -> SideBySide:
         """A student a seed, trained side by side: by labels, logits or shares, a tensor a seed.
 
         how: T, lr, and weights of the samples.
         """
         steps, size = self.settings["steps"], 100
-        orders = []
+        orders, nets = [], []
         for x, seed in zip(inputs, seeds, strict=True):
             rng, passes = np.random.default_rng(seed), math.ceil(size * steps / len(x))
             order = np.concatenate([rng.permutation(len(x)) for _ in range(passes)])
             orders.append(torch.tensor(order[: size * steps]).view(steps, size))
-        nets = Students(seeds)
+            torch.manual_seed(seed)
+            nets.append(MLP(196, 100, 10))
+        students = SideBySide(nets)
         T, names = how.get("T", self.settings["T"]), ("labels", "logits", "shares", "weights")
-        optimizer = torch.optim.Adam(nets.parameters(), how.get("lr", self.settings["lr"]))
+        optimizer = torch.optim.Adam(students.parameters(), how.get("lr", self.settings["lr"]))
         rate, first = cosine(1, 0), optimizer.param_groups[0]["lr"]
         for step in range(steps):
             batch = {
@@ -172,7 +151,7 @@ class Lab:
                 )
                 for name in ("inputs", *(name for name in names if name in how))
             }
-            z = nets(batch["inputs"])
+            z = students(batch["inputs"])
             if "logits" in batch:
                 each = forward_kl(z, batch["logits"], T)
             elif "labels" in batch:
@@ -186,7 +165,7 @@ class Lab:
             optimizer.zero_grad()
             (each.sum(1) / valid).sum().backward()  # a mean a seed: no seed feels the others
             optimizer.step()
-        return nets
+        return students
 
     def fit(self, inputs: Any, **how: Any) -> list[float]:
         """Accuracies on the test digits, read once. What is one tensor serves every seed."""
@@ -255,14 +234,14 @@ class Lab:
         if kind == "scrambled":
             flat = self.few(seed)[0].flatten(1)
             return flat.gather(0, torch.randint(len(flat), (n, 196))).view(-1, 14, 14)
-        return strokes(rng, n)
+        return strokes(n, rng)
 
     def weak(self) -> list[Tensor]:
         """Logits on the pool of nets that have learned the labelled digits alone."""
         if self.weak_answers is None:
             few, seeds = self.each(self.few), self.settings["seeds"]
             nets = self.students([x for x, _ in few], seeds, labels=[y for _, y in few])
-            self.weak_answers = nets.answers(self.pool)
+            self.weak_answers = list(nets.answers(self.pool))
         return self.weak_answers
 
     def sure(self, logits: Tensor) -> Tensor:
@@ -282,25 +261,6 @@ class Lab:
 def halved(images: Tensor) -> Tensor:
     """(N, 28, 28) to (N, 14, 14): the mean of each 2 x 2."""
     return F.avg_pool2d(images.unsqueeze(1), 2).squeeze(1)
-
-
-def strokes(rng: np.random.Generator, n: int) -> Tensor:
-    """One to three cubic curves of a pen on every image (n, 14, 14)."""
-    t = np.linspace(0, 1, 20)
-    bends = np.stack([(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3], 1)
-    ink = np.zeros((n, 14, 14), np.float32)
-    row, column = np.mgrid[:14, :14].astype(np.float32)
-    for part in np.array_split(np.arange(n), -(-n // 1000)):
-        for pen in range(3):
-            corners = rng.uniform(1.5, 11.5, size=(len(part), 4, 2)).astype(np.float32)
-            path = np.einsum("tk,mkd->tmd", bends.astype(np.float32), corners)
-            near = np.full((len(part), 14, 14), 99, np.float32)
-            for y, x in path.transpose(0, 2, 1)[..., None, None]:
-                np.minimum(near, (y - row) ** 2 + (x - column) ** 2, out=near)
-            drawn = np.clip(1.6 - np.sqrt(near), 0, 1)
-            drawn[rng.random(len(part)) < (0, 0.5, 0.8)[pen]] = 0
-            ink[part] = np.maximum(ink[part], drawn)
-    return torch.tensor(ink)
 
 
 def methods(lab: Lab) -> dict[tuple[str, str], Callable[[], list[float]]]:

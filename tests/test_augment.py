@@ -1,4 +1,4 @@
-"""Mixtures of a batch, and the generator that draws inputs around the means of the classes."""
+"""Mixtures of a batch, and what draws inputs: around the means of the classes, or with a pen."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,17 @@ from torch import nn
 from torch.nn import functional as F
 
 import tinykd
-from tinykd import MLP, Batches, ClassGaussians, HardLabels, SoftTargets, Trainer, mixed, mixup
+from tinykd import (
+    MLP,
+    Batches,
+    ClassGaussians,
+    HardLabels,
+    SoftTargets,
+    Trainer,
+    mixed,
+    mixup,
+    strokes,
+)
 
 
 def test_a_mixture_is_that_of_an_explicit_sum():
@@ -164,3 +174,43 @@ def test_ten_samples_a_class_of_digits_give_digits():
         device="cpu",
     ).fit(Batches(generator.sample(drawn), drawn, size=100), epochs=3)
     assert tinykd.accuracy(tinykd.predict(net, images[1000:]), labels[1000:]) > 0.6
+
+
+# ---------------------------------------------------------------- strokes
+
+
+@pytest.mark.parametrize("size", [14, 28])
+def test_strokes_are_the_distances_from_cubic_curves(size):
+    """Pixel by pixel in float64, from the same draws: three times the corners, then who has one."""
+    count, unit = 12, size / 14
+    found = strokes(count, np.random.default_rng(7), size)
+    rng, expected = np.random.default_rng(7), np.zeros((count, size, size))
+    for chance in (1, 0.5, 0.2):
+        corners = rng.uniform(1.5 * unit, 11.5 * unit, size=(count, 4, 2))
+        there = rng.random(count) >= 1 - chance
+        for n in np.flatnonzero(there):
+            a, b, c, d = corners[n]
+            path = [
+                (1 - t) ** 3 * a + 3 * (1 - t) ** 2 * t * b + 3 * (1 - t) * t**2 * c + t**3 * d
+                for t in np.linspace(0, 1, 20)
+            ]
+            for y in range(size):
+                for x in range(size):
+                    near = min(np.hypot(*(point - (y, x))) for point in path)
+                    ink = min(max(1.6 * unit - near, 0), 1)
+                    expected[n, y, x] = max(expected[n, y, x], ink)
+    assert found.shape == (count, size, size)
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-4)
+
+
+def test_strokes_are_as_many_as_said_and_no_two_alike():
+    """More than fit into one part, and each part with draws of its own."""
+    drawn = strokes(2500, np.random.default_rng(0))
+    assert drawn.shape == (2500, 14, 14)
+    assert drawn.dtype == torch.float32
+    assert bool((drawn.flatten(1).max(1).values > 0.9).all())
+    assert len({image.numpy().tobytes() for image in drawn}) == 2500
+    assert torch.equal(drawn, strokes(2500, np.random.default_rng(0)))
+    assert not torch.equal(drawn, strokes(2500, np.random.default_rng(1)))
+    with pytest.raises(ValueError, match="0 images"):
+        strokes(0, np.random.default_rng(0))

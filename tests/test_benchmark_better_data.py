@@ -15,9 +15,9 @@ from tinykd import (
     MLP,
     Batches,
     HardLabels,
+    KnownLogits,
     Outputs,
     SoftTargets,
-    Targets,
     Trainer,
     Weighted,
     cosine,
@@ -29,19 +29,6 @@ try:
     import better_data as script
 finally:
     sys.path.remove(str(SCRIPT.parent))
-
-
-class Told:
-    """The same logits for the rows of every batch."""
-
-    def __init__(self, logits):
-        self.logits = logits
-
-    def to(self, device):
-        pass
-
-    def targets(self, batch, layers):
-        return Targets(self.logits[batch["index"]], {})
 
 
 @pytest.mark.parametrize("kind", ["labels", "logits", "weights"])
@@ -66,7 +53,7 @@ def test_students_side_by_side_are_those_of_a_trainer(kind):
         Trainer(
             net,
             Weighted(objective, weight) if kind == "weights" else objective,
-            None if kind == "labels" else Told(z[rows]),
+            None if kind == "labels" else KnownLogits(z[rows]),
             lambda parameters: torch.optim.Adam(parameters, 1e-2),
             schedule=cosine(1, 0),
             progress=False,
@@ -74,14 +61,6 @@ def test_students_side_by_side_are_those_of_a_trainer(kind):
         ).fit(Batches(x[rows], y[rows] if kind == "labels" else None, size=100, shuffle=False))
         alone = tinykd.predict(net, x)
         torch.testing.assert_close(nets.answers(x)[place], alone, atol=1e-3, rtol=1e-3)
-
-
-def test_strokes_are_images_of_ink():
-    drawn = script.strokes(script.np.random.default_rng(0), 30)
-    assert drawn.shape == (30, 14, 14)
-    assert float(drawn.min()) >= 0
-    assert float(drawn.max()) <= 1
-    assert bool((drawn.flatten(1).max(1).values > 0.9).all())
 
 
 def test_the_stored_results_are_whole():

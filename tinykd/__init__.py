@@ -13,6 +13,7 @@ from .data import (
     load_sentences,
     mixed,
     mixup,
+    strokes,
 )
 from .features import Hint, Jacobian, cka, input_gradient, linear_probe
 from .hooks import Capture
@@ -139,6 +140,7 @@ __all__ = [
     "soft_labels_kl",
     "softmax",
     "steps",
+    "strokes",
     "uncertainty_weights",
     "warm_up",
 ]

@@ -8,6 +8,7 @@ from .mnist import load_mnist
 from .mnist1d import load_mnist1d
 from .sentences import SentenceBatches, load_sentences, three_classes
 from .source import Source
+from .strokes import strokes
 
 __all__ = [
     "Batches",
@@ -21,5 +22,6 @@ __all__ = [
     "load_sentences",
     "mixed",
     "mixup",
+    "strokes",
     "three_classes",
 ]
