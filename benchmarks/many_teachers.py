@@ -37,15 +37,16 @@ from tinykd import (
     Batches,
     ConvNet,
     HardLabels,
+    KnownLogits,
     Mutual,
     Peers,
     ResNet,
     SoftTargets,
-    Targets,
     Trainer,
     accuracy,
     confidence,
     cosine,
+    disturb,
     ema_update,
     ensemble_logits,
     entropy,
@@ -85,19 +86,6 @@ def new_small() -> nn.Module:
 
 def new_middle() -> nn.Module:
     return ConvNet(1, 24, 48, 10, dims=1)
-
-
-class Told:
-    """A teacher whose logits for the samples of a data set are known already."""
-
-    def __init__(self, logits: Tensor) -> None:
-        self.logits = logits
-
-    def to(self, device: torch.device) -> None:
-        pass
-
-    def targets(self, batch: Any, layers: list[str]) -> Targets:
-        return Targets(self.logits[batch["index"]], {})
 
 
 class World:
@@ -148,7 +136,8 @@ class World:
         else:
             batches = Batches(self.x[own], self.y[own], size=100, seed=seed)
             objective = 0.5 * SoftTargets(T=T) + 0.5 * HardLabels() if both else 1.0 * HardLabels()
-        return self.fit(new(), objective, None if told is None else Told(told), batches, steps)
+        teacher = None if told is None else KnownLogits(told)
+        return self.fit(new(), objective, teacher, batches, steps)
 
     def average(self, part: str, kind: str, weights: Any = None) -> Tensor:
         logits = torch.stack([z[part] for z in self.says.values()])
@@ -260,20 +249,6 @@ def mutual(world: World) -> dict[str, dict[str, float]]:
 # ------------------------------------------------------------------------- a teacher without labels
 
 
-def view(signals: Tensor) -> Tensor:
-    """The signals as they might have been recorded elsewhere: moved, stretched, disturbed."""
-    count, length = signals.shape
-    middle = (length - 1) / 2
-    stretch, move = 0.5 * torch.rand(2, count, 1) - 0.25, 12 * torch.rand(count, 1) - 6
-    place = (torch.arange(length) - middle) * (1 + stretch[0]) + move + middle
-    place = place.clamp(0, length - 1.001)
-    left = place.long()
-    moved = torch.lerp(signals.gather(1, left), signals.gather(1, left + 1), place - left)
-    hum = F.avg_pool1d(torch.randn(count, 1, length + 8), 9, 1)[:, 0]
-    tilt = 0.5 * torch.randn(count, 1) * torch.linspace(-1, 1, length)
-    return moved + tilt + 0.9 * hum + 0.05 * torch.randn(count, length)
-
-
 def features(net: nn.Sequential, signals: Tensor) -> Tensor:
     net.eval()
     with torch.no_grad(), tinykd.Capture(net, ["0.blocks.2"]) as acts:
@@ -311,7 +286,7 @@ def views(world: World) -> dict[str, dict[str, float]]:
         steps = SETTINGS["views_steps" if name == "DINO" else "collapse_steps"]
         for _ in range(int(steps)):
             batch = world.free[torch.randint(len(world.free), (128,))]
-            both = torch.cat([view(batch), view(batch)])
+            both = torch.cat([disturb(batch), disturb(batch)])
             with torch.no_grad():
                 said = teacher(both)
             p = softmax(said - centre if centred else said, sharp)

@@ -1,4 +1,4 @@
-"""Mixtures of a batch, and what draws inputs: around the means of the classes, or with a pen."""
+"""Disturbed signals, mixtures of a batch, and what draws inputs: by class, or with a pen."""
 
 import numpy as np
 import pytest
@@ -14,10 +14,65 @@ from tinykd import (
     HardLabels,
     SoftTargets,
     Trainer,
+    disturb,
     mixed,
     mixup,
     strokes,
 )
+
+# ---------------------------------------------------------------- disturbed signals
+
+
+def test_a_disturbed_signal_is_read_at_stretched_and_moved_places():
+    """Against numpy's interpolation: the noise is the same for zeros, and drops out."""
+    x = torch.randn(6, 20, dtype=torch.float64)
+    before = x.clone()
+    torch.manual_seed(4)
+    noise = disturb(torch.zeros_like(x))
+    torch.manual_seed(4)
+    found = disturb(x) - noise
+    assert torch.equal(x, before)
+    torch.manual_seed(4)
+    stretch, move = (torch.rand(6, 1, dtype=torch.float64)[:, 0].numpy() for _ in range(2))
+    for i in range(6):
+        places = [(1 + stretch[i] / 2 - 0.25) * (k - 9.5) + 12 * move[i] - 6 for k in range(20)]
+        expected = np.interp(places, np.arange(20) - 9.5, x[i].numpy())
+        np.testing.assert_allclose(found[i].numpy(), expected, atol=1e-9)
+
+
+def test_tilt_hum_and_noise_have_their_sizes():
+    """Covariances of disturbed zeros: 0.25 u u' + 0.81 (9 - k) / 81 at distance k, + 0.0025."""
+    torch.manual_seed(5)
+    found = disturb(torch.zeros(40_000, 13)).numpy()
+    u = np.linspace(-1, 1, 13)
+    distance = np.abs(np.subtract.outer(np.arange(13), np.arange(13)))
+    hum = 0.81 * np.clip(9 - distance, 0, None) / 81
+    expected = 0.25 * np.outer(u, u) + hum + 0.0025 * np.eye(13)
+    np.testing.assert_allclose(np.cov(found.T), expected, atol=0.012)
+    np.testing.assert_allclose(found.mean(0), 0, atol=0.015)
+
+
+def test_disturbed_signals_repeat_with_torchs_seed_and_keep_the_type():
+    x = torch.randn(8, 40)
+    torch.manual_seed(6)
+    first = disturb(x)
+    second = disturb(x)
+    torch.manual_seed(6)
+    assert torch.equal(first, disturb(x))
+    assert not torch.equal(first, second)
+    assert first.dtype == torch.float32
+    assert first.shape == x.shape
+
+
+def test_what_is_no_signal_is_refused():
+    for wrong in (torch.randn(40), torch.randn(3, 1, 40), torch.randn(3, 1)):
+        with pytest.raises(ValueError, match=r"signals \(B, L\)"):
+            disturb(wrong)
+    with pytest.raises(ValueError, match="int64"):
+        disturb(torch.ones(3, 40).long())
+
+
+# ---------------------------------------------------------------- mixtures
 
 
 def test_a_mixture_is_that_of_an_explicit_sum():

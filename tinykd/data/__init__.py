@@ -1,6 +1,6 @@
 """Data sets, batches of them, and what is done to a batch on its way."""
 
-from .augment import jitter, mixed, mixup
+from .augment import disturb, jitter, mixed, mixup
 from .batches import Batches
 from .generator import ClassGaussians
 from .locate import data_file
@@ -16,6 +16,7 @@ __all__ = [
     "SentenceBatches",
     "Source",
     "data_file",
+    "disturb",
     "jitter",
     "load_mnist",
     "load_mnist1d",

@@ -1,10 +1,13 @@
-"""New inputs made of a batch of them: shifted ones, which mean the same, and mixtures.
+"""New inputs made of a batch of them: shifted or disturbed ones, which mean the same, and mixtures.
 
 What a mixture means is a question for the teacher: ask it about the mixture.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 
 def jitter(images: Tensor, pixels: int = 2, subpixel: bool = False) -> Tensor:
@@ -25,7 +28,7 @@ def jitter(images: Tensor, pixels: int = 2, subpixel: bool = False) -> Tensor:
     margin = int(subpixel)  # the neighbours to interpolate with
     span = 2 * pixels + 1 - margin
     dy, dx = torch.randint(max(span, 1), (2, batch), device=images.device)  # (B,), (B,)
-    padded = torch.nn.functional.pad(images, (pixels,) * 4)
+    padded = F.pad(images, (pixels,) * 4)
     # A view of all shifts at once, (B, ..., span, span, H, W): picking one of them is the one copy.
     margin = min(margin, 2 * pixels)
     windows = padded.unfold(-2, height + margin, 1).unfold(-2, width + margin, 1)
@@ -37,6 +40,39 @@ def jitter(images: Tensor, pixels: int = 2, subpixel: bool = False) -> Tensor:
         size = shifted.shape[dim] - 1
         shifted = torch.lerp(shifted.narrow(dim, 0, size), shifted.narrow(dim, 1, size), part)
     return shifted
+
+
+def disturb(signals: Tensor) -> Tensor:
+    """Each signal as it might have been recorded elsewhere: stretched, moved, tilted, with a hum.
+
+    With u the place on a line of L numbers, counted from its middle, and x(u) the signal between
+    its numbers by linear interpolation, its ends going on for ever:
+
+        x((1 + s) u + d) + t u / max|u| + h(u) + e(u)
+
+    s uniform in [-0.25, 0.25], d in [-6, 6] places, t normal with deviation 0.5: one of each for a
+    signal. h is white noise of deviation 0.9 averaged over 9 places, e white noise of 0.05.
+
+    The sizes suit signals of standard deviation 1 such as those of `load_mnist1d`: its classes can
+    still be told. signals: (B, L), floating point, L at least 2; raises ValueError for others.
+    Returns a new tensor of that shape. Draws from torch's global generator.
+    """
+    if signals.dim() != 2 or signals.shape[1] < 2 or not signals.is_floating_point():
+        raise ValueError(
+            f"disturb takes signals (B, L), not {signals.dtype} {tuple(signals.shape)}"
+        )
+    count, length = signals.shape
+    like: dict[str, Any] = {"dtype": signals.dtype, "device": signals.device}
+    stretch = 0.5 * torch.rand(count, 1, **like) - 0.25
+    move = 12 * torch.rand(count, 1, **like) - 6
+    middle = (length - 1) / 2
+    place = (torch.arange(length, **like) - middle) * (1 + stretch) + move + middle
+    place = place.clamp(0, length - 1)
+    left = place.long().clamp(max=length - 2)
+    moved = torch.lerp(signals.gather(1, left), signals.gather(1, left + 1), place - left)
+    hum = F.avg_pool1d(torch.randn(count, 1, length + 8, **like), 9, 1)[:, 0]
+    tilt = 0.5 * torch.randn(count, 1, **like) * torch.linspace(-1, 1, length, **like)
+    return moved + tilt + 0.9 * hum + 0.05 * torch.randn(count, length, **like)
 
 
 def mixed(x: Tensor, partner: Tensor, share: Tensor) -> Tensor:
