@@ -1395,7 +1395,7 @@ chart(
 # %% [markdown]
 # - **Noise** teaches little: the student is right on 29%, where guessing gives 10%. The teacher is less sure of it (0.69 on average) than of digits (0.95), yet as sure as of the generator's drawings, which teach far more, and nearly all its answers are one of two classes. How sure a teacher is does not tell what an input is worth.
 # - **Scrambled** pixels, each of which has the right distribution, give a student that is right on two thirds. Pixels one by one are not what digits are made of.
-# - **Strokes**, without a single digit, have a lower mean than a hundred labelled digits, by eight points, and than soft targets on the hundred. With three seeds both are undecided: the three students of the strokes lie five points apart, as the last line says. The lines with three times the steps tell what more time does for them, and for soft targets on the hundred. A curve of a pen goes through the same places of the input space as digits do, the teacher gives all
+# - **Strokes**, without a single digit, have a lower mean than a hundred labelled digits, by eight points, and than soft targets on the hundred. With three seeds both are undecided: the three students of the strokes lie five points apart, as the last line says. With three times the steps they are down to 8.4% wrong, nine points below soft targets on the hundred, which gain nothing from more steps: strokes need time, and repay it. A curve of a pen goes through the same places of the input space as digits do, the teacher gives all
 #   ten answers to them, and thousands of different ones cost nothing.
 # - The **generator** is the disappointment: worse than soft targets on the very digits that it was fitted to, and far behind jittered mixtures. Its digits are smears: a sum of directions with random weights is no line of ink. But asking about them beats taking the class for which they were drawn (a drawn 3 may have become an 8; the teacher calls three in ten of all drawings an 8).
 #
@@ -1609,7 +1609,7 @@ print(f"balanced, 100 of each class of the answers: {wrong:.1f}% of the answers 
 # - **Weights** change nothing that three seeds could show, neither the mild ones nor the entropy alone. With the whole pool every digit comes once or twice anyway.
 # - **The most certain** thousand are a disaster: there is hardly a 1, an 8 or a 9 among them (look at the printed counts), and they all look alike.
 # - **The most uncertain** thousand are no better than a random thousand; the mean is worse. Two reasons stand in the printed lines: about four in ten of the answers are wrong there, and one class has more than twice its share. Such digits are hard for a reason.
-# - A hundred of each class of the teacher's *answers* (nobody has labels) repairs the balance, not the wrong answers: the printed lines set it against the random and the most uncertain thousand, and count its wrong answers.
+# - A hundred of each class of the teacher's *answers* (nobody has labels) repairs the balance, not the wrong answers, which are still 44% of them: a point better than the most uncertain thousand, and against a random thousand undecided.
 # - Half and half against random: undecided.
 #
 # Uncertainty says that an answer is worth something *if it is right*. A teacher that is uncertain is also wrong more often. Whether a selection by it beats chance, measure.
