@@ -75,7 +75,7 @@ clean:
 	rm -rf .venv build dist tinykd.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-$(LAB): EXTRAS := lab,grade,llm
+$(LAB): EXTRAS := lab,grade,llm,compress
 $(DEV): EXTRAS := dev
 $(LAB) $(DEV):
 	@$(or $(PYTHON),false) $(SUITABLE) 2>/dev/null || { \

@@ -9,6 +9,7 @@ intervals, from datasets/results/*.json.
 
 import argparse
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean
@@ -43,6 +44,32 @@ SHOWN = {
             "generations": "generations",
         },
     ),
+    "08": (
+        "small_and_fast",
+        {
+            "small": "MNIST, a net for a phone",
+            "weights 95%": "95% of the weights pruned, then trained on",
+            "units 80%": "80% of the inner units cut out, then trained on",
+            "8 bits": "8-bit integers, trained with the rounding",
+            "4 bits": "4 bits",
+        },
+    ),
+    "09": (
+        "search_as_teacher",
+        {
+            "one round": "Dots and Boxes, optimal moves (labels: the move that was played)",
+            "three rounds": "… three rounds of search and student",
+        },
+    ),
+    "10": (
+        "other_worlds",
+        {
+            "new digits": "digits 0 to 4, then 5 to 9: both at the end (labels: fine-tuning)",
+            "rotation": "three angles in turn: all of them at the end (labels: fine-tuning)",
+            "shadows": "images described by a student that sees two shadows of them",
+            "robust": "right after an attack (labels: trained on attacks)",
+        },
+    ),
 }
 RIVALS = ("labels", "soft targets")
 
@@ -75,7 +102,7 @@ def lines() -> Iterator[str]:
                 for r in found
                 if r["setting"] == setting
                 and "from block" not in r["method"]
-                and not r["method"].startswith("teacher, ")
+                and not re.match("teacher(, |$)|plain teacher|chance|takes a box", r["method"])
             ]
             seeds = {r["seed"] for r in runs}
             yield f"| *{title}, {len(seeds)} seeds* | | | | {lesson} |"

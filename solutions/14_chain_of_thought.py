@@ -2086,7 +2086,7 @@ else:
 # %% [markdown]
 # ## The whole course on one page
 #
-# The methods of this course (lessons 08 to 10 and 15 to 18 are still to come) differ in what they need from the teacher, in what counts as a mistake of the student, and in who wrote the examples on which that is judged. Sorting methods like this is common property, not ours: surveys do it in their own ways, Gou et al. 2021 by the kind of knowledge and the training scheme, Xu et al. 2024
+# The methods of this course (lessons 15 to 18 are still to come) differ in what they need from the teacher, in what counts as a mistake of the student, and in who wrote the examples on which that is judged. Sorting methods like this is common property, not ours: surveys do it in their own ways, Gou et al. 2021 by the kind of knowledge and the training scheme, Xu et al. 2024
 # by algorithm, skill and field of use, a survey of on-policy distillation of 2026 by feedback, access to the teacher and grain of the loss (so their abstracts); Agarwal et al. 2023 (GKD) let exactly two things vary, the divergence and who writes the examples. Our table has one more column, the bill.
 #
 # | method | the teacher gives | a mistake is | the examples are | what you pay |
@@ -2097,6 +2097,11 @@ else:
 # | Jacobians (04) | what its answer depends on | an angle between two gradients | given | a backward pass through both, for every batch |
 # | pseudo-labels, mixtures, made-up inputs (06) | its logits, or its favourite class | KL(p‖q), or the label missed | unlabelled, mixed or generated | one pass of the teacher, and the inputs |
 # | ensembles, assistants, generations (07) | the logits of several, or of the last student | $T^2$ KL(p‖q) | given | several teachers' training and passes |
+# | pruned or quantised, then distilled (08) | the logits of the model that was cut | KL(p‖q) | given | one pass of the teacher, and the cutting |
+# | search as teacher (09) | how often a search looked at each move | KL(p‖q) | positions of its own games | the search, for every position |
+# | learning without forgetting (10) | the logits of one's earlier self | $T^2$ KL(p‖q) | those of the new task | one pass of the old self |
+# | a shared space (10) | its embedding of another view | a gap between embeddings | given, in pairs | a teacher that has both views |
+# | robust distillation (10) | its logits on clean inputs | KL(p‖q) on attacked ones | made by an attack on the student | a gradient step of the attack, several times a batch |
 # | DistilBERT (11) | logits, hidden states | $T^2$ KL(p‖q), language-model loss, an angle | given | the same, and its pre-training again |
 # | TinyBERT (11) | attention scores, hidden states, embeddings; then logits | squared distance; then soft cross-entropy | given, then augmented | the same, in two stages |
 # | sequence-level KD (13) | text | a token of that text missed (cross-entropy) | the teacher's | its samples, once |
