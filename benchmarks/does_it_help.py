@@ -23,10 +23,22 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 import tinykd
-from tinykd import MLP, Batches, ConvNet, HardLabels, SoftTargets, Targets, Trainer, cosine, linear
+from tinykd import (
+    MLP,
+    Batches,
+    ConvNet,
+    HardLabels,
+    KnownLogits,
+    SideBySide,
+    SideBySideBatches,
+    SoftTargets,
+    Trainer,
+    cosine,
+    linear,
+)
 from tinykd.files import atomic
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -51,67 +63,6 @@ SETTINGS: dict[str, Any] = {
     "widths": [25, 200],
     "budgets": [200, 2000],
 }
-
-
-class Stack(nn.Module):
-    """MLPs side by side, one a seed: signals (S, B, 40) -> logits (S, B, 10)."""
-
-    def __init__(self, seeds: range, sizes: list[int]) -> None:
-        super().__init__()
-        nets = []
-        for seed in seeds:
-            torch.manual_seed(seed)
-            nets.append(MLP(*sizes))
-        layers = range(len(sizes) - 1)
-        self.weights = nn.ParameterList(
-            torch.stack([net.layers[n].weight.T for net in nets]) for n in layers
-        )
-        self.biases = nn.ParameterList(
-            torch.stack([net.layers[n].bias[None] for net in nets]) for n in layers
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        for n, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            x = torch.baddbmm(bias, x.relu() if n else x, weight)
-        return x
-
-    def answers(self, x: Tensor) -> Tensor:
-        """Logits (S, N, 10) for the same signals (N, 40)."""
-        with torch.no_grad():
-            return self(x.expand(len(self.weights[0]), *x.shape))
-
-
-class SideBySide:
-    """Batches for a stack: each seed has rows of its own (S, n), in an order of its own."""
-
-    def __init__(self, x: Tensor, y: Tensor, rows: Tensor, seeds: range, size: int) -> None:
-        self.x, self.y, self.rows, self.size = x, y, rows, size
-        self.rngs = [np.random.default_rng((seed, 1)) for seed in seeds]
-
-    def __len__(self) -> int:
-        return self.rows.shape[1] // self.size
-
-    def __iter__(self):
-        order = np.stack([rng.permutation(self.rows.shape[1]) for rng in self.rngs])
-        rows = self.rows.gather(1, torch.tensor(order))
-        for index in rows[:, : len(self) * self.size].split(self.size, 1):
-            yield {"inputs": self.x[index], "labels": self.y[index], "index": index}
-
-
-class Told:
-    """A teacher whose logits (N, 10) for the pool, or (S, N, 10) for each seed, are known."""
-
-    def __init__(self, logits: Tensor) -> None:
-        self.logits = logits
-
-    def to(self, device: torch.device) -> None:
-        pass
-
-    def targets(self, batch: Any, layers: list[str]) -> Targets:
-        index = batch["index"]
-        if self.logits.dim() == 2:
-            return Targets(self.logits[index], {})
-        return Targets(self.logits[torch.arange(len(index))[:, None], index], {})
 
 
 def brief(x: Any) -> Any:
@@ -197,7 +148,7 @@ class Lab:
         width: int | None = None,
         schedule: Any = None,
         adam: bool = False,
-    ) -> Stack:
+    ) -> SideBySide:
         """A stack of students, one a seed, trained."""
         steps, labelled = steps or self.how["steps"], labelled or self.how["labelled"]
         sizes = list(self.how["student"])
@@ -205,10 +156,14 @@ class Lab:
         rows = [
             np.random.default_rng((s, 0)).permutation(len(self.x))[:labelled] for s in self.seeds
         ]
-        batches = SideBySide(
-            self.x, self.y, torch.tensor(np.stack(rows)), self.seeds, self.how["batch"]
+        batches = SideBySideBatches(
+            self.x, self.y, torch.tensor(np.stack(rows)), self.how["batch"], self.seeds
         )
-        stack = Stack(self.seeds, sizes)
+        nets = []
+        for seed in self.seeds:
+            torch.manual_seed(seed)
+            nets.append(MLP(*sizes))
+        stack = SideBySide(nets)
 
         def sgd(parameters: Any) -> torch.optim.Optimizer:
             if adam:
@@ -219,14 +174,14 @@ class Lab:
         Trainer(
             stack,
             len(self.seeds) * objective,
-            None if told is None else Told(told),
+            None if told is None else KnownLogits(told),
             sgd,
             schedule=schedule or cosine(1, 0),
             progress=False,
         ).fit(batches, epochs=max(1, round(steps / len(batches))))
         return stack
 
-    def measure(self, stack: Stack, teacher: Tensor) -> list[dict[str, float]]:
+    def measure(self, stack: SideBySide, teacher: Tensor) -> list[dict[str, float]]:
         """What each net of the stack is worth; T is fitted on the held-out signals."""
         found = []
         y = self.test[1]

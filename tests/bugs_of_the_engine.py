@@ -1007,4 +1007,12 @@ BUGS = [
      "torch.randn(count, 1, length + 8, **like), 9, 1)[:, 0]",
      "torch.randn(count, 1, length + 2, **like), 3, 1)[:, 0]",
      "augment: tilt_hum"),
+    ("intervals: an array has no truth value", "metrics/intervals.py",
+     "if not numbers:",
+     "if not values:",
+     "metrics: intervals_take"),
+    ("intervals: a column is taken for a row", "metrics/intervals.py",
+     '"ndim", 1)) != 1',
+     '"ndim", 1)) > 2',
+     "metrics: intervals_refuse"),
 ]  # fmt: skip

@@ -2,11 +2,12 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from tinykd import accuracy, agreement, mean_interval, predict
+from tinykd import accuracy, agreement, mean_interval, paired_verdict, predict
 from tinykd.metrics import evaluate
 
 
@@ -62,3 +63,25 @@ def test_mean_interval_is_students():
     assert mean_interval([1.0] * 50) == (1.0, 0.0)
     with pytest.raises(ValueError, match="at least one"):
         mean_interval([])
+
+
+@pytest.mark.parametrize("kind", [list, tuple, np.array, torch.tensor])
+def test_intervals_take_lists_arrays_and_tensors(kind):
+    ours, theirs = [4.0, 2.0, 9.0], [1.0, 1.0, 4.0]
+    found = mean_interval(kind([3.0, 1.0, 5.0]))
+    assert found == pytest.approx((3.0, 4.302653 * 2 / math.sqrt(3)))
+    assert found == paired_verdict(kind(ours), kind(theirs))[:2]
+    assert all(type(number) is float for number in found)
+    assert mean_interval(kind([5])) == (5.0, math.inf)
+    assert paired_verdict(kind(ours), theirs, 20)[2] == "not better"
+    with pytest.raises(ValueError, match="at least one"):
+        mean_interval(kind([]))
+
+
+@pytest.mark.parametrize("kind", [np.array, torch.tensor])
+def test_intervals_refuse_what_is_no_number_a_seed(kind):
+    for wrong in (kind([[1.0], [2.0]]), kind(3.0)):
+        with pytest.raises(ValueError, match=r"one number a seed.* axes"):
+            mean_interval(wrong)
+        with pytest.raises(ValueError, match=r"one number a seed.* axes"):
+            paired_verdict(wrong, wrong)

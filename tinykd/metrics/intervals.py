@@ -4,25 +4,30 @@ import math
 import statistics
 from collections.abc import Sequence
 
+import numpy as np
+from torch import Tensor
 
-def mean_interval(values: Sequence[float]) -> tuple[float, float]:
+Numbers = Sequence[float] | np.ndarray | Tensor  # (n,), one a seed
+
+
+def mean_interval(values: Numbers) -> tuple[float, float]:
     """Mean over seeds and half the width of its 95% interval: t s / sqrt(n), Student's t.
 
-    One value has an unknown spread: its half width is infinite. Raises ValueError for none.
+    values: a list, an array or a tensor (n,). One value has an unknown spread: its half width is
+    infinite. Raises ValueError for none, or for an array of another shape.
     """
-    if not values:
+    numbers = _floats(values)
+    if not numbers:
         raise ValueError("mean_interval needs at least one value")
-    if len(values) == 1:
-        return float(values[0]), math.inf
+    if len(numbers) == 1:
+        return numbers[0], math.inf
     from scipy.special import stdtrit  # here, so that `import tinykd` stays numpy and torch
 
-    t = float(stdtrit(len(values) - 1, 0.975))
-    return statistics.fmean(values), t * statistics.stdev(values) / math.sqrt(len(values))
+    t = float(stdtrit(len(numbers) - 1, 0.975))
+    return statistics.fmean(numbers), t * statistics.stdev(numbers) / math.sqrt(len(numbers))
 
 
-def paired_verdict(
-    ours: Sequence[float], theirs: Sequence[float], margin: float = 0.0
-) -> tuple[float, float, str]:
+def paired_verdict(ours: Numbers, theirs: Numbers, margin: float = 0.0) -> tuple[float, float, str]:
     """Mean of the differences ours - theirs, half of their 95% interval, and what follows from it.
 
     ours, theirs: one value a seed, the same seeds in the same order; larger is better. margin: the
@@ -34,13 +39,19 @@ def paired_verdict(
 
     Raises ValueError for none, for unlike numbers of values, or a margin below 0.
     """
-    if len(ours) != len(theirs):
-        raise ValueError(
-            f"pairs, one a seed, are compared: {len(ours)} values, {len(theirs)} values"
-        )
+    a, b = _floats(ours), _floats(theirs)
+    if len(a) != len(b):
+        raise ValueError(f"pairs, one a seed, are compared: {len(a)} values, {len(b)} values")
     if not margin >= 0:
         raise ValueError(f"margin, the smallest gain that matters, is 0 or more, got {margin}")
-    mean, half = mean_interval([a - b for a, b in zip(ours, theirs, strict=True)])
+    mean, half = mean_interval([x - y for x, y in zip(a, b, strict=True)])
     if mean + half < margin:
         return mean, half, "not better"
     return mean, half, "better" if mean - half > 0 else "not shown"
+
+
+def _floats(values: Numbers) -> list[float]:
+    """The values as Python's numbers."""
+    if (axes := getattr(values, "ndim", 1)) != 1:
+        raise ValueError(f"one number a seed, shape (n,), is expected: this array has {axes} axes")
+    return [float(value) for value in values]
