@@ -3,6 +3,8 @@
 import os
 
 from .batch import next_token_labels
+from .continual import WithoutForgetting, forgetting, learning, without_forgetting
+from .contrast import ByDescription, clip_loss, similarities
 from .data import (
     Batches,
     ClassGaussians,
@@ -44,6 +46,7 @@ from .metrics import (
 from .models import MLP, ConvNet, ResNet, forward, frozen, max_norm, predict
 from .objective import Objective, Term
 from .outputs import Outputs, Targets
+from .robust import Adversarial, fgsm, into_ball, pgd, random_search, withstands
 from .sample_weights import Weighted, uncertainty_weights
 from .schedules import cosine, linear, steps, warm_up
 from .side_by_side import SideBySide, SideBySideBatches
@@ -68,7 +71,9 @@ __version__ = "0.1.0"
 
 __all__ = [
     "MLP",
+    "Adversarial",
     "Batches",
+    "ByDescription",
     "CachedTeacher",
     "Callback",
     "Capture",
@@ -98,10 +103,12 @@ __all__ = [
     "Term",
     "Trainer",
     "Weighted",
+    "WithoutForgetting",
     "accuracy",
     "agreement",
     "calibration_error",
     "cka",
+    "clip_loss",
     "confidence",
     "cosine",
     "cross_entropy",
@@ -111,14 +118,18 @@ __all__ = [
     "ensemble_logits",
     "entropy",
     "evaluate",
+    "fgsm",
     "fit_temperature",
+    "forgetting",
     "forward",
     "forward_kl",
     "frozen",
     "input_gradient",
+    "into_ball",
     "jitter",
     "jsd",
     "knowledge_moved",
+    "learning",
     "linear",
     "linear_probe",
     "load_mnist",
@@ -133,10 +144,13 @@ __all__ = [
     "negative_log_likelihood",
     "next_token_labels",
     "paired_verdict",
+    "pgd",
     "predict",
+    "random_search",
     "reliability",
     "reverse_kl",
     "scale",
+    "similarities",
     "skew_kl",
     "skew_reverse_kl",
     "soft_labels_kl",
@@ -145,6 +159,8 @@ __all__ = [
     "strokes",
     "uncertainty_weights",
     "warm_up",
+    "without_forgetting",
+    "withstands",
 ]
 
 

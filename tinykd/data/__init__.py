@@ -2,6 +2,7 @@
 
 from .augment import disturb, jitter, mixed, mixup
 from .batches import Batches
+from .described import all_sentences, attributes, bag_of_words, sentence, shadows
 from .generator import ClassGaussians
 from .locate import data_file
 from .mnist import load_mnist
@@ -15,6 +16,9 @@ __all__ = [
     "ClassGaussians",
     "SentenceBatches",
     "Source",
+    "all_sentences",
+    "attributes",
+    "bag_of_words",
     "data_file",
     "disturb",
     "jitter",
@@ -23,6 +27,8 @@ __all__ = [
     "load_sentences",
     "mixed",
     "mixup",
+    "sentence",
+    "shadows",
     "strokes",
     "three_classes",
 ]
