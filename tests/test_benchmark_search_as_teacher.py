@@ -1,0 +1,51 @@
+"""Lesson 09's full-scale script, on a few games: every method runs once, and nothing twice."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[1] / "benchmarks" / "search_as_teacher.py"
+
+
+def run(folder, child_env):
+    return subprocess.run(
+        [sys.executable, str(SCRIPT), "--out", str(folder), "--seeds", "0", "1"],
+        env={**child_env, "TINYKD_SCALE": "smoke"} | {"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.slow
+def test_every_method_runs_once_for_each_seed(tmp_path, child_env):
+    done = run(tmp_path, child_env)
+    assert done.returncode == 0, done.stdout + done.stderr
+    file = tmp_path / "search_as_teacher.json"
+    first = json.loads(file.read_text())
+    assert {row["setting"] for row in first["runs"]} == {"one round", "three rounds"}
+    for setting in ("one round", "three rounds"):
+        methods = {}
+        for row in first["runs"]:
+            if row["setting"] == setting:
+                assert 0 <= row["accuracy"] <= 1
+                methods.setdefault(row["seed"], []).append(row["method"])
+        assert methods[0] == methods[1]
+        assert len(set(methods[0])) == len(methods[0])
+        assert {"labels", "soft targets"} <= set(methods[0])
+    assert len(first["rounds"]) == 2 * 2 * 3
+    assert [row["simulations"] for row in first["curve"]] == [4, 8, 4, 8]
+    assert [row["seed"] for row in first["compute"]] == [0, 1]
+
+    again = run(tmp_path, child_env)
+    assert again.returncode == 0, again.stderr
+    assert json.loads(file.read_text()) == first
+
+    other = first | {"settings": first["settings"] | {"games": 9}}
+    file.write_text(json.dumps(other))
+    refused = run(tmp_path, child_env)
+    assert refused.returncode != 0
+    assert "other settings" in refused.stderr
