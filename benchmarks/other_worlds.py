@@ -79,7 +79,7 @@ if not FULL:
         "shadow_steps": 6,
         "teacher_steps": 6,
     }
-    SETTINGS |= {"robust_digits": 200, "robust_steps": 6, "probe_digits": 200, "probe_steps": 6}
+    SETTINGS |= {"robust_digits": 200, "robust_steps": 6, "probe_digits": 400, "probe_steps": 6}
 EPS, T = SETTINGS["eps"], SETTINGS["T"]
 Found = dict[str, dict[str, float]]
 
