@@ -43,7 +43,7 @@ from .metrics import (
     paired_verdict,
     reliability,
 )
-from .models import MLP, ConvNet, ResNet, forward, frozen, max_norm, predict
+from .models import MLP, ConvNet, MobileNet, ResNet, forward, frozen, max_norm, predict
 from .objective import Objective, Term
 from .outputs import Outputs, Targets
 from .robust import Adversarial, fgsm, into_ball, pgd, random_search, withstands
@@ -85,6 +85,7 @@ __all__ = [
     "Jacobian",
     "KnownLogits",
     "LiveTeacher",
+    "MobileNet",
     "MovingAverage",
     "Mutual",
     "NonFiniteLoss",

@@ -3,5 +3,15 @@
 from .call import forward, frozen, predict
 from .convnet import ConvNet, ResNet
 from .mlp import MLP, max_norm
+from .mobilenet import MobileNet
 
-__all__ = ["MLP", "ConvNet", "ResNet", "forward", "frozen", "max_norm", "predict"]
+__all__ = [
+    "MLP",
+    "ConvNet",
+    "MobileNet",
+    "ResNet",
+    "forward",
+    "frozen",
+    "max_norm",
+    "predict",
+]
