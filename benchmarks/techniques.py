@@ -71,6 +71,7 @@ SHOWN = {
         },
     ),
 }
+CALLED = {"nothing": "no training afterwards", "all digits": "all tasks at once"}
 RIVALS = ("labels", "soft targets")
 
 
@@ -113,7 +114,7 @@ def lines() -> Iterator[str]:
                 gains = " | ".join(gain(runs, method, rival) for rival in RIVALS)
                 own = [r["seconds"] for r in runs if r["method"] == method and "seconds" in r]
                 seconds = f"{sum(own) / len(own):.1f}" if own else ""
-                yield f"| {method} | {gains} | {seconds} | |"
+                yield f"| {CALLED.get(method, method)} | {gains} | {seconds} | |"
 
 
 def main() -> int:
