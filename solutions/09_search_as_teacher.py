@@ -124,10 +124,10 @@ class FakeSearch:
         return one.dirichlet(np.ones(self.game.edges)), float(one.normal())
 
     def choose(self, node):
-        """The free edge that was taken least; taste, and the prior a little, decide the rest."""
+        """The free edge that was taken least, the prior deciding between them; taste a little."""
         drawn = self.game.drawn(node.position)
         wish = [
-            -n - 0.01 * t + 0.001 * p
+            -n - 0.01 * t + 0.9 * p
             for n, t, p in zip(node.visits, self.taste, node.prior, strict=False)
         ]
         return int(np.argmax(np.where(drawn, -np.inf, wish)))
@@ -152,9 +152,14 @@ def a_curve(rng):
     return simulations, [float(x) for x in rise]
 
 
-def on_a_curve(rng, places):
-    """A curve, and the strength at a place: 1.3 is between the points 1 and 2, nearer to 1."""
+def on_a_curve(rng, places, ends=None):
+    """A curve, and the strength at a place: 1.3 is between the points 1 and 2, nearer to 1.
+
+    ends: also the curve cut off after so many points, and a strength that it once had.
+    """
     simulations, curve = a_curve(rng)
+    if ends:
+        yield simulations[:ends], curve[:ends], curve[ends - 2] - 0.01
     for place in places:
         i = math.floor(place)
         yield simulations, curve, curve[i] + (place - i) * (curve[i + 1] - curve[i])
@@ -443,7 +448,7 @@ print(f"takes boxes:    {optimal:.1f}% optimal, {lost:.2f} boxes lost a move")
 # $$Q(a) + c\, P(a)\, \frac{\sqrt{\sum_b N(b)}}{1 + N(a)}.$$
 # The first part likes what was good so far, the second what was looked at little and looks promising. $c$, in boxes, weighs them ($c = 4$ in this lesson, the best of 1, 2, 4, 8 and 16 for a search with playouts, on positions of their own). A move without a visit has $Q = 0$. The formula is called PUCT.
 # 2. **Expand.** The first move that has no node behind it gets one. The position there is evaluated: a prior $P$ for its moves, and a value $v$, an estimate of $V$. Without a network one plays one quick game to the end, by chance and one rule of thumb (take a box where there is one, else draw any edge), and its result is $v$. Such a game is called a *playout*; it is the *Monte Carlo* in the name.
-# 3. **Back up.** On the way back, every move of the walk is counted, and $v$ is added to its $W$.
+# 3. **Back up.** On the way back, every move of the walk is counted, and what follows from it is added to its $W$: $v$, with the boxes won on the way and the sign of whoever made the move. The next section does that exactly.
 #
 # After all simulations the move that was visited most is played. As the number of simulations grows, it tends to the best move; the question is how fast.
 #
@@ -473,14 +478,24 @@ def puct(visits, total, prior, c):
 rng = check.rng("puct.values")
 check("puct.values", check.call(puct, *counts(rng, 7, 0), 1.5))
 
-# %% role="check" name="puct.unvisited" points=1 hint="Some moves have no visit: Q = 0 there, not NaN."
+# %% role="check" name="puct.unvisited" points=1 hint="Some moves have no visit: Q = 0 there, not NaN, and nothing is divided by 0 on the way. And a fresh node, where no move has any: sum N = 0, so all is 0."
 rng = check.rng("puct.unvisited")
-check("puct.unvisited", check.call(puct, *counts(rng, 7, 3), 1.0))
+visited, total, prior = counts(rng, 7, 3)
+with np.errstate(divide="raise", invalid="raise"):  # 0 / 0 is no number, and warns
+    found = [check.call(puct, visited, total, prior, 1.0)]
+    found.append(check.call(puct, 0 * visited, 0 * total, prior, 1.0))
+check("puct.unvisited", found)
 
 # %% role="hidden" name="puct.secret" points=1 hint="Other numbers of moves, other c, few visits and many."
 rng = check.rng("puct.secret")
 found = [check.call(puct, *counts(rng, 17, never), c) for never, c in ((16, 2.0), (5, 0.3))]
 check("puct.secret", found)
+
+
+# %% role="mutant" of="puct" name="puct.at_least_one" loses="puct.unvisited" hint="At a fresh node no move has a visit, so the square root is 0. You took 1."
+def puct(visits, total, prior, c):
+    q = total / np.maximum(visits, 1)
+    return q + c * prior * np.sqrt(max(visits.sum(), 1)) / (1 + visits)
 
 
 # %% role="mutant" of="puct" name="puct.nan" loses="puct.unvisited, puct.secret" hint="0 / 0 is NaN, and NaN wins every argmax. A move without a visit has Q = 0."
@@ -741,9 +756,9 @@ visits = check.call(
 )
 check("run_search.deeper", [fake.log, visits.copy()])
 
-# %% role="check" name="run_search.end" points=1 hint="Three edges are left. Where the game is over the value is 0, and the full board is never evaluated."
+# %% role="check" name="run_search.end" points=1 hint="Four edges are left. Where the game is over the value is 0, and the full board is never evaluated."
 fake = FakeSearch(check.rng("run_search.end"), DotsAndBoxes(1, 2))
-check.call(run_search, fake.game, fake.left(3), fake.evaluate, 25, fake.choose, fake.back_up)
+check.call(run_search, fake.game, fake.left(4), fake.evaluate, 90, fake.choose, fake.back_up)
 check("run_search.end", fake.log)
 
 # %% role="hidden" name="run_search.secret" points=2 hint="Another board, more simulations."
@@ -761,6 +776,29 @@ for size, left, simulations in (((1, 3), 3, 20), ((2, 2), 9, 60)):
     )
     found.append([fake.log, visits.copy()])
 check("run_search.secret", found)
+
+
+# %% role="mutant" of="run_search" name="run_search.level_priors" loses="run_search.first, run_search.deeper, run_search.end, run_search.secret" hint="Your nodes have a prior that evaluate did not give. Each new node gets the one that came with its value."
+def run_search(game, position, evaluate, simulations, choose, back_up):
+    level = np.ones(game.edges) / game.edges
+    evaluate(position)
+    root = Node(position, level)
+    for _ in range(simulations):
+        node, path = root, []
+        while True:
+            move = choose(node)
+            after, gain = game.play(node.position, move)
+            path.append((node, move, gain))
+            if after == game.full:
+                value = 0.0
+                break
+            if move not in node.children:
+                _, value = evaluate(int(after))
+                node.children[move] = Node(int(after), level)
+                break
+            node = node.children[move]
+        back_up(path, value)
+    return root.visits
 
 
 # %% role="mutant" of="run_search" name="run_search.over_evaluated" loses="run_search.end, run_search.secret" hint="You evaluate the full board. The game is over there: the value is 0, and nobody needs to be asked."
@@ -1046,7 +1084,7 @@ for n, (optimal, lost) in plain.items():
     print(f"{n:5d} simulations: {optimal:5.1f}% optimal, {lost:.2f} boxes lost a move")
 
 # %% [markdown]
-# **What we saw.** More simulations help, but slowly: a step in strength costs a doubling of $N$. And with 64 simulations it is still *weaker* than the rule of thumb that its own playouts follow. One quick game behind each new node is a noisy opinion, and a handful of them for each move is not enough to tell moves apart. Such a search is a
+# **What we saw.** More simulations help, but slowly: from 32 on every doubling of $N$ adds some six to eight points, and below that little is gained. And with 64 simulations it is still *weaker* than the rule of thumb that its own playouts follow. One quick game behind each new node is a noisy opinion, and a handful of them for each move is not enough to tell moves apart. Such a search is a
 # poor player. Is it a poor teacher?
 #
 # ## Counts are soft targets
@@ -1084,15 +1122,18 @@ rng = check.rng("visit_targets.values")
 visits = rng.integers(1, 60, size=(3, 7))
 check("visit_targets.values", [check.call(visit_targets, visits, T) for T in (1.0, 2.5)])
 
-# %% role="check" name="visit_targets.unvisited" points=1 hint="Moves without a visit have the target 0, at any temperature."
+# %% role="check" name="visit_targets.unvisited" points=1 hint="Moves without a visit have the target 0, at any temperature, without log(0) or 0 / 0 on the way. Here are two times two positions, (2, 2, edges): the moves are the last axis."
 rng = check.rng("visit_targets.unvisited")
-visits = rng.integers(1, 60, size=(4, 7)) * rng.permutation([1, 0, 0, 1, 1, 1, 0])
-check("visit_targets.unvisited", [check.call(visit_targets, visits, T) for T in (0.7, 4.0)])
+visits = rng.integers(1, 60, size=(2, 2, 7)) * rng.permutation([1, 0, 0, 1, 1, 1, 0])
+with np.errstate(divide="raise", invalid="raise"):  # log(0) and 0 / 0 warn
+    found = [check.call(visit_targets, visits, T) for T in (0.7, 4.0)]
+check("visit_targets.unvisited", found)
 
-# %% role="check" name="visit_targets.cold" points=1 hint="Thousands of visits at T = 0.01: the power itself is infinite. Divide by the row's largest count first."
+# %% role="check" name="visit_targets.cold" points=1 hint="Thousands of visits at T = 0.002: the power itself is infinite, and that of a share is 0. Divide by the largest count first, of each row its own."
 rng = check.rng("visit_targets.cold")
-visits = 3000 + rng.permuted(np.tile(np.arange(7) * 20, (3, 1)), axis=1)
-check("visit_targets.cold", check.call(visit_targets, visits, 0.01))
+visits = rng.permuted(np.tile(np.arange(7), (3, 1)), axis=1) * [[20], [20], [1]]
+visits = visits + [[3000], [3000], [1]]  # the third row holds 1 to 7
+check("visit_targets.cold", check.call(visit_targets, visits, 0.002))
 
 # %% role="hidden" name="visit_targets.secret" points=1 hint="One position alone, many at a time, hot and cold."
 rng, found = check.rng("visit_targets.secret"), []
@@ -1100,6 +1141,18 @@ for shape, T in (((17,), 0.5), ((2, 3, 5), 1.7), ((4, 9), 0.008)):
     visits = rng.permuted(np.broadcast_to(np.arange(shape[-1]) * 31, shape), axis=-1) * 40
     found.append(check.call(visit_targets, visits, T))
 check("visit_targets.secret", found)
+
+
+# %% role="mutant" of="visit_targets" name="visit_targets.one_maximum" loses="visit_targets.cold" hint="You divided by the largest count of all rows together, so that a row of small counts becomes 0 / 0. Each row has its own: max(-1, keepdims=True)."
+def visit_targets(visits, T):
+    shares = (visits / visits.max()) ** (1 / T)
+    return shares / shares.sum(-1, keepdims=True)
+
+
+# %% role="mutant" of="visit_targets" name="visit_targets.of_shares" loses="visit_targets.cold" hint="The power of a small share is 0, for all moves at once. Divide by the row's largest count, not by its sum, before the power."
+def visit_targets(visits, T):
+    shares = (visits / visits.sum(-1, keepdims=True)) ** (1 / T)
+    return shares / shares.sum(-1, keepdims=True)
 
 
 # %% role="mutant" of="visit_targets" name="visit_targets.power_T" loses="visit_targets.values, visit_targets.unvisited, visit_targets.cold, visit_targets.secret" hint="You raise to the power T: a warm target would be sharper than a cold one. The power is 1/T."
@@ -1257,13 +1310,13 @@ for seed in range(seeds):
         quick[name].append(strength(plays(student)))
     blind = learn(game, played, targets(played.visits, 1.0), 1.0 * Value(), seed, epochs=epochs)
     quick["the outcome alone"].append(strength(plays_by_value(blind)))
-    line = ", ".join(f"{runs[-1][0]:.1f}" for runs in quick.values())
+    line = ", ".join(f"{each[-1][0]:.1f}" for each in quick.values())
     print(f"seed {seed}: {line}% optimal ({time.perf_counter() - start:.0f} s)")
 print()
-for name, runs in quick.items():
-    optimal, lost = np.mean(runs, 0)
+for name, each in quick.items():
+    optimal, lost = np.mean(each, 0)
     gap, half = mean_interval(
-        [a[0] - b[0] for a, b in zip(runs, quick["soft targets"], strict=False)]
+        [a[0] - b[0] for a, b in zip(each, quick["soft targets"], strict=False)]
     )
     line = f"{name:26s}{optimal:5.1f}% optimal, {lost:.2f} boxes lost"
     print(line + ("" if name == "soft targets" else f"; to soft targets {gap:+5.1f} ± {half:.1f}"))
@@ -1312,8 +1365,8 @@ check("simulations_worth.between", [check.call(simulations_worth, *one) for one 
 given = off_the_curve(check.rng("simulations_worth.ends"))
 check("simulations_worth.ends", [finite(check.call(simulations_worth, *one)) for one in given])
 
-# %% role="check" name="simulations_worth.step" points=1 hint="The curve has a step down in its middle, and comes up again. The first crossing counts."
-given = on_a_curve(check.rng("simulations_worth.step"), (3.7, 3.9, 8.5))
+# %% role="check" name="simulations_worth.step" points=1 hint="The curve has a step down in its middle, and comes up again. The first crossing counts. Then a strength that is exactly a measured one, and a curve that ends with the step down."
+given = on_a_curve(check.rng("simulations_worth.step"), (3.7, 3.9, 8.5, 2.0), ends=6)
 check("simulations_worth.step", [check.call(simulations_worth, *one) for one in given])
 
 # %% role="hidden" name="simulations_worth.secret" points=1 hint="Other curves, all cases."
@@ -1322,6 +1375,32 @@ for _ in range(3):
     for one in (*on_a_curve(rng, (0.4, 2.8, 3.8, 9.3)), *off_the_curve(rng)):
         found.append(finite(check.call(simulations_worth, *one)))
 check("simulations_worth.secret", found)
+
+
+# %% role="mutant" of="simulations_worth" name="simulations_worth.inside" loses="simulations_worth.step" hint="A strength that is exactly a measured one lies in no gap of yours: the curve gets there at curve[i] >= value."
+def simulations_worth(simulations, curve, value):
+    if curve[0] >= value:
+        return float(simulations[0])
+    for i in range(1, len(curve)):
+        if curve[i - 1] < value < curve[i]:
+            t = (value - curve[i - 1]) / (curve[i] - curve[i - 1])
+            a, b = math.log(simulations[i - 1]), math.log(simulations[i])
+            return math.exp(a + t * (b - a))
+    return math.inf
+
+
+# %% role="mutant" of="simulations_worth" name="simulations_worth.by_the_end" loses="simulations_worth.step" hint="You took the last point for the highest. A curve that was measured may get there and come down again."
+def simulations_worth(simulations, curve, value):
+    if curve[0] >= value:
+        return float(simulations[0])
+    if curve[-1] < value:
+        return math.inf
+    for i in range(1, len(curve)):
+        if curve[i] >= value:
+            t = (value - curve[i - 1]) / (curve[i] - curve[i - 1])
+            a, b = math.log(simulations[i - 1]), math.log(simulations[i])
+            return math.exp(a + t * (b - a))
+    return math.inf
 
 
 # %% role="mutant" of="simulations_worth" name="simulations_worth.straight_in_N" loses="simulations_worth.between, simulations_worth.step, simulations_worth.secret" hint="Your lines are straight in N. They are straight in log N: interpolate the logarithms, then take exp."
@@ -1561,7 +1640,7 @@ for method in ("labels", "the most visited move", "soft targets"):
 # %% [markdown]
 # **What we saw.** The student is worth about 264 simulations by its share of optimal moves, with a 95% interval from 192 to 362, and about 207 (151 to 282) by the boxes it loses: several times the 64 of its teacher, whom it leaves 14.9 ± 2.6 points behind. It has never seen a better move than that teacher's.
 #
-# It is lesson 07's answer again, in a clearer case. Many of the teacher's errors at one position are luck: a few noisy playouts. What is luck has no pattern that goes through thousands of positions, so a network of limited size cannot learn it; what it can learn is what the counts have in common. The student is an *average over positions*, where a search averages over playouts of one.
+# It is lesson 07's answer again, in a clearer case. Our reading (no cell tests it): many of the teacher's errors at one position are luck, a few noisy playouts. Luck has no pattern that goes through thousands of positions, and what a small network learns is what the counts have in common. The student is an *average over positions*, where a search averages over playouts of one.
 #
 # The interval is wide, and that is honest: the curve is flat, so a point more or less in strength moves the answer by dozens of simulations. "Worth so many simulations" without an interval says little. And by which strength you measure makes a difference too.
 #
@@ -1609,7 +1688,7 @@ same = list(runs("three rounds", "one round of three times the games").values())
 axes.axhline(np.mean(same), color="black", linestyle=":", label="one round, three times the games")
 axes.set(xlabel="round", ylabel="optimal moves, %", xticks=list(steps))
 axes.spines[["top", "right"]].set_visible(False)
-axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5), handlelength=4)
 plots.show(
     "The share of optimal moves over three rounds. Students of visit counts rise and lie above "
     "students of moves; each guides a search that is far better than it is alone; one round of three "
@@ -1623,7 +1702,7 @@ for n in steps:
     print(f"round {n}: worth {in_simulations(alone[n])}")
 
 # %% [markdown]
-# **What we saw.** A search guided by the first student is better than it, and teaches a better one: the second round gains 5.9 ± 1.7 points. The third adds nothing that our seeds could show (0.1 ± 1.3, undecided). After three rounds the student alone is worth about 654 simulations with playouts (481 to 888).
+# **What we saw.** A search guided by the first student is better than it, and teaches a better one: the second round gains 5.9 ± 1.7 points. The third adds nothing that our seeds could show (−0.1 ± 1.3, undecided). After three rounds the student alone is worth about 654 simulations with playouts (481 to 888).
 #
 # It is not the larger number of games: three times the games in *one* round, at the same cost in simulations, end 6.7 ± 2.2 points lower. What counts is that the teacher gets better.
 #
@@ -1708,7 +1787,7 @@ for name, policy in (("counts", targets(data_now.visits, 1.0)), ("moves", data_n
 # - In the back-up, whose value it is decides everything. The sign changes with the player, not with the move.
 # - The counts teach more than the most visited move; against a move *drawn* from the counts the gain is smaller (2.5 ± 1.9 against 4.7 ± 1.5 points).
 # - A student can be stronger than the search it learned from: it averages over positions. What it is worth in simulations has a wide interval; say it with one.
-# - A better teacher is worth more than more lessons from the same one: search, student, better search, until the student's size or the search's depth sets the limit.
+# - A better teacher is worth more than more lessons from the same one: search, student, better search. Here it ended after two rounds.
 # - About 95% of the strength at 1% of the evaluations, here, and less where it is hard. Where perfect play is known such a sentence can be checked; elsewhere ask how it was measured.
 #
 # In the engine: `tinykd.search` has the game, perfect play, the search, `SoftLabels() + 0.1 * Value()` for the student, and `play_against`. Each of its files fits on two screens.
