@@ -440,14 +440,6 @@ def magnitude_masks(weights, share):
     return found
 
 
-# %% role="mutant" of="magnitude_masks" name="magnitude_masks.signed" loses="magnitude_masks.one, magnitude_masks.together, magnitude_masks.secret" hint="You rank values, not magnitudes: -3 is a large weight."
-def magnitude_masks(weights, share):
-    size = torch.cat([w.flatten() for w in weights])
-    n = round(share * len(size))
-    threshold = size.sort().values[n - 1] if n else -math.inf
-    return [w > threshold for w in weights]
-
-
 # %% role="mutant" of="magnitude_masks" name="magnitude_masks.upside_down" loses="magnitude_masks.one, magnitude_masks.together, magnitude_masks.ends, magnitude_masks.secret" hint="True is for what stays: the large ones."
 def magnitude_masks(weights, share):
     size = torch.cat([w.abs().flatten() for w in weights])
