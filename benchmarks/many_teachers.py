@@ -17,17 +17,13 @@ TINYKD_SCALE=full it does a run of seconds into a temporary folder, which says n
 distillation.
 """
 
-import argparse
 import copy
-import json
-import platform
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
+from records import FULL, Records, arguments
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -55,10 +51,7 @@ from tinykd import (
     predict,
     softmax,
 )
-from tinykd.files import atomic
 
-ROOT = Path(__file__).resolve().parents[1]
-FULL = tinykd.scale() == "full"
 SETTINGS: dict[str, Any] = {
     "labelled": 200, "unlabelled": 3000, "held_out": 500, "test": 3000, "T": 1.0,
     "school_steps": 300, "school_rate": 1e-2, "student_steps": 300, "student_rate": 2e-2,
@@ -310,20 +303,9 @@ EXPERIMENTS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=None, help="datasets/results at full scale")
-    parser.add_argument("--seeds", type=int, nargs="*", default=[1, 2, 3, 4, 5] if FULL else [0])
-    given = parser.parse_args()
-    folder = given.out or (ROOT / "datasets" / "results" if FULL else Path(tempfile.mkdtemp()))
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "many_teachers.json"
-    versions = {"torch": torch.__version__, "python": platform.python_version()}
-    record: dict[str, Any] = {"settings": SETTINGS, "versions": versions, "runs": [], "views": []}
-    if file.exists():
-        record |= json.loads(file.read_text())
-        if record["settings"] != SETTINGS:
-            raise SystemExit(f"{file} was made with other settings: {record['settings']}")
-    torch.set_num_threads(1)
+    given = arguments(__doc__, [1, 2, 3, 4, 5]).parse_args()
+    records = Records("many_teachers", given.out, SETTINGS, views=[])
+    record = records.found
     worlds: dict[int, World] = {}
     for setting, experiment in EXPERIMENTS.items():
         for seed in given.seeds:
@@ -336,14 +318,13 @@ def main() -> None:
             results = experiment(worlds[seed])
             for method, values in results.items():
                 rows.append({"setting": setting, "method": method, "seed": seed} | values)
-            with atomic(file) as part:
-                part.write_text(json.dumps(record, indent=1) + "\n")
+            records.keep()
             print(
                 f"seed {seed}, {setting}: {time.process_time() - before:.0f} s of CPU", flush=True
             )
             for method, values in results.items():
                 print(f"    {method:36s}", {k: round(v, 3) for k, v in values.items()}, flush=True)
-    print(file)
+    print(records.file)
 
 
 if __name__ == "__main__":

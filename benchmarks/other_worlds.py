@@ -16,21 +16,16 @@ finished seed of a setting is in the file. Without TINYKD_SCALE=full it does a r
 temporary folder, which says nothing about distillation.
 """
 
-import argparse
 import copy
-import json
-import platform
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
+from records import FULL, Records, arguments
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-import tinykd
 from tinykd import (
     MLP,
     Adversarial,
@@ -39,8 +34,8 @@ from tinykd import (
     Capture,
     HardLabels,
     Hint,
+    KnownLogits,
     SoftTargets,
-    Targets,
     Trainer,
     WithoutForgetting,
     accuracy,
@@ -58,10 +53,7 @@ from tinykd import (
     withstands,
 )
 from tinykd.data import all_sentences, attributes, bag_of_words, shadows
-from tinykd.files import atomic
 
-ROOT = Path(__file__).resolve().parents[1]
-FULL = tinykd.scale() == "full"
 SETTINGS: dict[str, Any] = {
     "digits": 9000, "test": 2000,
     "task_digits": 3000, "task_steps": 150, "T": 2.0, "weight": 1.0, "kept": 100,
@@ -255,7 +247,7 @@ def shadow_views(world: World) -> Found:
         before = time.process_time()
         classes = bank[known] if y is not None else bank
         student = world.new(28, 64, 32, more=2)
-        told = Told(predict(ByDescription(images, bank, SETTINGS["tau"]), world.x[rows]))
+        told = KnownLogits(predict(ByDescription(images, bank, SETTINGS["tau"]), world.x[rows]))
         world.fit(
             ByDescription(student, classes, SETTINGS["tau"]), 1.0 * objective,
             shadows(world.x[rows]), y,
@@ -264,19 +256,6 @@ def shadow_views(world: World) -> Found:
         found[method] = scores(student, shadows(world.test_x)) | {"what": what}
         found[method]["seconds"] = round(time.process_time() - before, 1)
     return found
-
-
-class Told:
-    """A teacher whose logits for the samples of a data set are known already."""
-
-    def __init__(self, logits: Tensor) -> None:
-        self.logits = logits
-
-    def to(self, device: torch.device) -> None:
-        pass
-
-    def targets(self, batch: Any, layers: list[str]) -> Targets:
-        return Targets(self.logits[batch["index"]], {})
 
 
 # -------------------------------------------------------------------------------------- attacks
@@ -387,21 +366,11 @@ EXPERIMENTS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=None, help="datasets/results at full scale")
-    parser.add_argument("--seeds", type=int, nargs="*", default=[1, 2, 3, 4, 5] if FULL else [0])
+    parser = arguments(__doc__, [1, 2, 3, 4, 5])
     parser.add_argument("--only", nargs="*", default=list(EXPERIMENTS), choices=list(EXPERIMENTS))
     given = parser.parse_args()
-    folder = given.out or (ROOT / "datasets" / "results" if FULL else Path(tempfile.mkdtemp()))
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "other_worlds.json"
-    versions = {"torch": torch.__version__, "python": platform.python_version()}
-    record: dict[str, Any] = {"settings": SETTINGS, "versions": versions, "runs": []}
-    if file.exists():
-        record |= json.loads(file.read_text())
-        if record["settings"] != SETTINGS:
-            raise SystemExit(f"{file} was made with other settings: {record['settings']}")
-    torch.set_num_threads(1)
+    records = Records("other_worlds", given.out, SETTINGS)
+    record = records.found
     worlds: dict[int, World] = {}
     for setting in given.only:
         for seed in given.seeds:
@@ -414,15 +383,14 @@ def main() -> None:
             for method, values in results.items():
                 run = {"setting": setting, "method": method, "seed": seed} | values
                 record["runs"].append(run)
-            with atomic(file) as part:
-                part.write_text(json.dumps(record, indent=1) + "\n")
+            records.keep()
             print(
                 f"seed {seed}, {setting}: {time.process_time() - before:.0f} s of CPU", flush=True
             )
             for method, values in results.items():
                 shown = {k: round(v, 3) for k, v in values.items() if isinstance(v, float)}
                 print(f"    {method:34s}", shown, flush=True)
-    print(file)
+    print(records.file)
 
 
 if __name__ == "__main__":

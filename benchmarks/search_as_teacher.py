@@ -21,20 +21,13 @@ A killed script goes on where it stopped: a finished seed is in the file. Withou
 it does a run of seconds into a temporary folder, which says nothing about distillation.
 """
 
-import argparse
-import json
-import platform
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
+from records import FULL, Records, arguments
 
-import tinykd
 from tinykd import HardLabels, SoftLabels
-from tinykd.files import atomic
 from tinykd.search import (
     DotsAndBoxes,
     Played,
@@ -54,8 +47,6 @@ from tinykd.search import (
     visit_targets,
 )
 
-ROOT = Path(__file__).resolve().parents[1]
-FULL = tinykd.scale() == "full"
 SETTINGS: dict[str, Any] = {
     "board": [2, 3], "games": 300, "simulations": 64, "opening": 4, "c": 4.0, "rounds": 3,
     "units": [128, 128], "epochs": 15, "rate": 3e-3, "value_weight": 0.1, "judged": 400,
@@ -173,30 +164,24 @@ def one_seed(seed: int, record: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=None, help="datasets/results at full scale")
-    parser.add_argument("--seeds", type=int, nargs="*", default=range(1, 9) if FULL else [0])
-    given = parser.parse_args()
-    folder = given.out or (ROOT / "datasets" / "results" if FULL else Path(tempfile.mkdtemp()))
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "search_as_teacher.json"
-    versions = {"torch": torch.__version__, "python": platform.python_version()}
-    record: dict[str, Any] = {
-        "settings": SETTINGS, "versions": versions, "runs": [], "curve": [], "rounds": [],
-        "compute": [], "positions": [], "seconds": {},
-    }  # fmt: skip
-    if file.exists():
-        record |= json.loads(file.read_text())
-        if record["settings"] != SETTINGS:
-            raise SystemExit(f"{file} was made with other settings: {record['settings']}")
-    torch.set_num_threads(1)
+    given = arguments(__doc__, list(range(1, 9))).parse_args()
+    records = Records(
+        "search_as_teacher",
+        given.out,
+        SETTINGS,
+        curve=[],
+        rounds=[],
+        compute=[],
+        positions=[],
+        seconds={},
+    )
+    record = records.found
     for seed in given.seeds:
         if str(seed) in record["seconds"]:
             continue
         one_seed(seed, record)
-        with atomic(file) as part:
-            part.write_text(json.dumps(record, indent=1) + "\n")
-    print(file)
+        records.keep()
+    print(records.file)
 
 
 if __name__ == "__main__":

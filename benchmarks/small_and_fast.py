@@ -20,11 +20,7 @@ read once a run, at its end. A killed script goes on where it stopped. Without T
 does a run of seconds on a few digits, which checks the script and says nothing about distillation.
 """
 
-import argparse
 import copy
-import json
-import platform
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,6 +28,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from records import FULL, Records, arguments
 from torch import Tensor, nn
 
 import tinykd
@@ -39,19 +36,24 @@ from tinykd import (
     MLP,
     Batches,
     HardLabels,
+    KnownLogits,
     MobileNet,
     ResNet,
     SoftTargets,
-    Targets,
     Trainer,
     cosine,
     predict,
 )
-from tinykd.compress import GradualPruning, make_permanent, quantized, slimmer, sparsity
+from tinykd.compress import (
+    GradualPruning,
+    make_permanent,
+    prune_weights,
+    quantized,
+    slimmer,
+    sparsity,
+)
 from tinykd.files import atomic
 
-ROOT = Path(__file__).resolve().parents[1]
-FULL = tinykd.scale() == "full"
 SETTINGS: dict[str, Any] = {
     "teacher": {"sizes": [1, 16, 32, 64, 10], "digits": 55_000, "epochs": 2, "rate": 5e-3},
     "digits": 2000,
@@ -77,19 +79,6 @@ if not FULL:
         "units": [0.5],
         "quantised": {"bits": [8, 4], "steps": 2, "rate": 1e-3},
     }
-
-
-class Told:
-    """A teacher whose logits for the numbered samples are known already."""
-
-    def __init__(self, logits: Tensor) -> None:
-        self.logits = logits
-
-    def to(self, device: torch.device) -> None:
-        pass
-
-    def targets(self, batch: Any, layers: list[str]) -> Targets:
-        return Targets(self.logits[batch["index"]], {})
 
 
 def teacher_of(folder: Path, images: Tensor, labels: Tensor) -> ResNet:
@@ -135,7 +124,7 @@ class World:
         Trainer(
             net,
             objective,
-            None if told is None else Told(told),
+            None if told is None else KnownLogits(told),
             lambda ps: torch.optim.Adam(ps, rate),
             schedule=cosine(1, 0),
             progress=False,
@@ -181,7 +170,7 @@ def pruned(world: World) -> Found:
         for method, told in {"nothing": 0, **teachers}.items():
             net, steps = copy.deepcopy(base), after["steps"]
             if method == "nothing":
-                GradualPruning(share, 1)(type("", (), {"step": 1, "model": net}))
+                prune_weights(net, share)
             else:
                 halfway = GradualPruning(share, steps // 2)
                 world.fit(net, told, steps, after["rate"], [halfway])
@@ -217,24 +206,13 @@ def few_bits(world: World) -> Found:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=None, help="datasets/results at full scale")
-    parser.add_argument("--seeds", type=int, nargs="*", default=[1, 2, 3, 4, 5] if FULL else [0])
-    given = parser.parse_args()
-    folder = given.out or (ROOT / "datasets" / "results" if FULL else Path(tempfile.mkdtemp()))
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "small_and_fast.json"
-    versions = {"torch": torch.__version__, "python": platform.python_version()}
-    record: dict[str, Any] = {"settings": SETTINGS, "versions": versions, "teacher": {}, "runs": []}
-    if file.exists():
-        record |= json.loads(file.read_text())
-        if record["settings"] != SETTINGS:
-            raise SystemExit(f"{file} was made with other settings: {record['settings']}")
-    torch.set_num_threads(1)
+    given = arguments(__doc__, [1, 2, 3, 4, 5]).parse_args()
+    records = Records("small_and_fast", given.out, SETTINGS, teacher={})
+    record = records.found
     train, test = tinykd.load_mnist("train"), tinykd.load_mnist("test")
     if not FULL:
         test = test[0][:300], test[1][:300]
-    teacher = teacher_of(folder, *train)
+    teacher = teacher_of(records.folder, *train)
     if not record["teacher"]:
         record["teacher"] = {"accuracy": tinykd.accuracy(predict(teacher, test[0]), test[1])}
     for seed in given.seeds:
@@ -250,9 +228,8 @@ def main() -> None:
                 record["runs"].append(row | world.measures(net) | {"seconds": seconds})
                 print(row, f"{record['runs'][-1]['accuracy']:.4f}", flush=True)
                 before = time.process_time()
-            with atomic(file) as part:
-                part.write_text(json.dumps(record, indent=1) + "\n")
-    print(file)
+            records.keep()
+    print(records.file)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Shared by all tests: fixed dice, a deterministic hypothesis, child processes with this tinykd."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -11,16 +12,21 @@ import torch
 from hypothesis import settings
 
 import tinykd
+from tinykd.classroom.sandbox import bubblewrap
 
 settings.register_profile("same", deadline=None, derandomize=True, database=None, max_examples=50)
 settings.load_profile("same")
 
 SCRIPTS = Path(__file__).parent / "scripts"
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+no_sandbox = functools.cache(bubblewrap.why_unavailable)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("cuda") and not torch.cuda.is_available():
         pytest.skip("no CUDA device on this machine")
+    if item.get_closest_marker("sandbox") and os.environ.get("CI") != "true" and no_sandbox():
+        pytest.skip(f"no sandbox here: {no_sandbox()}")
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +53,18 @@ def script(child_env: dict[str, str]) -> Callable[..., list[str]]:
         done = subprocess.run(command, env=child_env, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stdout + done.stderr
         return done
+
+    return run
+
+
+@pytest.fixture
+def smoke(child_env: dict[str, str]) -> Callable[..., subprocess.CompletedProcess]:
+    """Run a script of benchmarks/ in seconds, on little; returns the finished process."""
+
+    def run(name: str, *args: object) -> subprocess.CompletedProcess:
+        command = [sys.executable, str(BENCHMARKS / f"{name}.py"), *map(str, args)]
+        environment = child_env | {"TINYKD_SCALE": "smoke"}
+        return subprocess.run(command, env=environment, capture_output=True, text=True)
 
     return run
 

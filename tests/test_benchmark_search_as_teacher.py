@@ -1,28 +1,13 @@
 """Lesson 09's full-scale script, on a few games: every method runs once, and nothing twice."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[1] / "benchmarks" / "search_as_teacher.py"
-
-
-def run(folder, child_env):
-    return subprocess.run(
-        [sys.executable, str(SCRIPT), "--out", str(folder), "--seeds", "0", "1"],
-        env={**child_env, "TINYKD_SCALE": "smoke"} | {"PATH": os.environ["PATH"]},
-        capture_output=True,
-        text=True,
-    )
-
 
 @pytest.mark.slow
-def test_every_method_runs_once_for_each_seed(tmp_path, child_env):
-    done = run(tmp_path, child_env)
+def test_every_method_runs_once_for_each_seed(tmp_path, smoke):
+    done = smoke("search_as_teacher", "--out", tmp_path, "--seeds", 0, 1)
     assert done.returncode == 0, done.stdout + done.stderr
     file = tmp_path / "search_as_teacher.json"
     first = json.loads(file.read_text())
@@ -40,12 +25,12 @@ def test_every_method_runs_once_for_each_seed(tmp_path, child_env):
     assert [row["simulations"] for row in first["curve"]] == [4, 8, 4, 8]
     assert [row["seed"] for row in first["compute"]] == [0, 1]
 
-    again = run(tmp_path, child_env)
+    again = smoke("search_as_teacher", "--out", tmp_path, "--seeds", 0, 1)
     assert again.returncode == 0, again.stderr
     assert json.loads(file.read_text()) == first
 
     other = first | {"settings": first["settings"] | {"games": 9}}
     file.write_text(json.dumps(other))
-    refused = run(tmp_path, child_env)
+    refused = smoke("search_as_teacher", "--out", tmp_path, "--seeds", 0, 1)
     assert refused.returncode != 0
     assert "other settings" in refused.stderr

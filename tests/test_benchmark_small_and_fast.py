@@ -1,23 +1,8 @@
 """Lesson 08's full-scale script, on a few digits: every method runs once, and nothing twice."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-
-SCRIPT = Path(__file__).resolve().parents[1] / "benchmarks" / "small_and_fast.py"
-
-
-def run(folder, child_env, *seeds):
-    return subprocess.run(
-        [sys.executable, str(SCRIPT), "--out", str(folder), "--seeds", *seeds],
-        env={**child_env, "TINYKD_SCALE": "smoke"} | {"PATH": os.environ["PATH"]},
-        capture_output=True,
-        text=True,
-    )
 
 
 def found(folder):
@@ -25,11 +10,11 @@ def found(folder):
 
 
 @pytest.mark.slow
-def test_every_method_runs_once_for_each_seed(tmp_path, child_env):
-    done = run(tmp_path, child_env, "0")
+def test_every_method_runs_once_for_each_seed(tmp_path, smoke):
+    done = smoke("small_and_fast", "--out", tmp_path, "--seeds", 0)
     assert done.returncode == 0, done.stdout + done.stderr
     first = found(tmp_path)
-    done = run(tmp_path, child_env, "0", "1")
+    done = smoke("small_and_fast", "--out", tmp_path, "--seeds", 0, 1)
     assert done.returncode == 0, done.stdout + done.stderr
     both = found(tmp_path)
     assert both["runs"][: len(first["runs"])] == first["runs"]
@@ -48,6 +33,6 @@ def test_every_method_runs_once_for_each_seed(tmp_path, child_env):
     # results of other settings are not gone on with
     both["settings"]["T"] = 3
     (tmp_path / "small_and_fast.json").write_text(json.dumps(both))
-    done = run(tmp_path, child_env, "0")
+    done = smoke("small_and_fast", "--out", tmp_path, "--seeds", 0)
     assert done.returncode != 0
     assert "made with other settings" in done.stderr

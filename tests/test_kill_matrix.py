@@ -14,19 +14,12 @@ import pytest
 from tinykd.classroom.author.notebooks import dump, make_notebook
 from tinykd.classroom.author.read_lesson import read_lesson
 from tinykd.classroom.roster.run_class import GradingOptions, grade_class
-from tinykd.classroom.sandbox import bubblewrap
 
 LESSONS = sorted((Path(__file__).resolve().parents[1] / "solutions").glob("[0-9]*.py"))
 SEED = 271_828_183
 SOLVED, UNTOUCHED = "the-solution", "untouched"
 
-MISSING = bubblewrap.why_unavailable()
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        MISSING is not None and os.environ.get("CI") != "true", reason=f"no sandbox: {MISSING}"
-    ),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.sandbox]
 
 
 def handed_in(lesson, answers):

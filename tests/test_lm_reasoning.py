@@ -28,6 +28,7 @@ from tinykd.lm.reasoning.problems import (
     load_word_problems,
     right_chain,
 )
+from tinykd.metrics import wilson
 
 
 @pytest.mark.parametrize(
@@ -322,18 +323,18 @@ def test_cons_at_k_in_groups():
 
 
 def test_wilson():
-    assert S.wilson(50, 100) == pytest.approx((0.4038, 0.5962), abs=1e-4)
-    assert S.wilson(0, 10) == pytest.approx((0.0, 0.2775), abs=1e-4)
-    assert S.wilson(10, 10) == pytest.approx((0.7225, 1.0), abs=1e-4)
+    assert wilson(50, 100) == pytest.approx((0.4038, 0.5962), abs=1e-4)
+    assert wilson(0, 10) == pytest.approx((0.0, 0.2775), abs=1e-4)
+    assert wilson(10, 10) == pytest.approx((0.7225, 1.0), abs=1e-4)
     for right, n in ((3, 2), (-1, 2), (0, 0)):
         with pytest.raises(ValueError, match="right of"):
-            S.wilson(right, n)
+            wilson(right, n)
 
 
 @given(st.integers(1, 200).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_wilson_solves_its_quadratic(case):
     right, n = case
-    for end in S.wilson(right, n):
+    for end in wilson(right, n):
         assert 0 <= end <= 1
         assert (end - right / n) ** 2 <= 1.96**2 * end * (1 - end) / n + 1e-9
 
@@ -409,7 +410,7 @@ def test_evaluation(script):
     assert report["pass@1"][1] < 0.5 < report["pass@1"][2]
     one = R.evaluate_reasoning(R.sample(script("62$"), TOKENIZER, problems))
     assert set(one) == {"pass@1", "tokens"}
-    assert one["pass@1"] == pytest.approx((0.5, *S.wilson(1, 2)))
+    assert one["pass@1"] == pytest.approx((0.5, *wilson(1, 2)))
 
 
 def test_a_sample_that_was_cut_off_is_wrong_and_does_not_vote(script):

@@ -20,7 +20,7 @@ import numpy as np
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..metrics import accuracy, calibration_error
+from ..metrics import accuracy, calibration_error, wilson
 from ..models import frozen
 from .export import onnx_session, predict_onnx, to_onnx
 from .peak_memory import peak_memory
@@ -77,7 +77,7 @@ def report(
         for name, file in files.items():
             logits, model = predict_onnx(file, inputs, 500), models[name]
             right = accuracy(logits, labels)
-            low, high = wilson(right, len(labels))
+            low, high = wilson(round(right * len(labels)), len(labels))
             module = model if isinstance(model, nn.Module) else None
             rows.append(
                 {
@@ -216,10 +216,3 @@ def flops(model: nn.Module, inputs: Tensor) -> int:
     with frozen(model), FlopCounterMode(display=False) as counter:
         model(inputs)
     return int(counter.get_total_flops())
-
-
-def wilson(share: float, count: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's interval of a share of `count` samples, 95% for z = 1.96 (Wilson 1927)."""
-    centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
-    half = z / (1 + z**2 / count) * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
-    return centre - half, centre + half

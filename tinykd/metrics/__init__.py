@@ -9,7 +9,7 @@ from .calibration import (
 )
 from .evaluate import accuracy, evaluate
 from .fidelity import agreement, knowledge_moved
-from .intervals import mean_interval, paired_verdict
+from .intervals import mean_interval, paired_verdict, wilson
 
 __all__ = [
     "Reliability",
@@ -23,4 +23,5 @@ __all__ = [
     "negative_log_likelihood",
     "paired_verdict",
     "reliability",
+    "wilson",
 ]

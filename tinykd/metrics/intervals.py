@@ -55,3 +55,18 @@ def _floats(values: Numbers) -> list[float]:
     if (axes := getattr(values, "ndim", 1)) != 1:
         raise ValueError(f"one number a seed, shape (n,), is expected: this array has {axes} axes")
     return [float(value) for value in values]
+
+
+def wilson(right: int, n: int, z: float = 1.96) -> tuple[float, float]:
+    """95% interval of a proportion, `right` of n independent problems (Wilson 1927).
+
+    Never outside [0, 1], and of a sensible width at 0 and at n, where p ± z sqrt(p (1-p) / n)
+    has none. For several samples a problem use an interval over problems: samples of one problem
+    are not independent. Raises ValueError unless 0 <= right <= n and n >= 1.
+    """
+    if not 0 <= right <= n or n < 1:
+        raise ValueError(f"{right} right of {n}: need 0 <= right <= n and n >= 1")
+    p, weight = right / n, z * z / n
+    middle = (p + weight / 2) / (1 + weight)
+    half = z * math.sqrt(p * (1 - p) / n + weight / (4 * n)) / (1 + weight)
+    return max(0.0, middle - half), min(1.0, middle + half)

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...metrics import mean_interval
+from ...metrics import mean_interval, wilson
 from ..generate import generate
 from ..transformer import Transformer
 from .answers import extract_answer, truth_of
 from .problems import Problem
-from .scores import cons_at_k, wilson
+from .scores import cons_at_k
 
 
 @dataclass

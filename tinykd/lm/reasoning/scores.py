@@ -1,6 +1,5 @@
 """Scores: how often sampled answers are right, one of k, by majority, and with what interval."""
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 
@@ -42,18 +41,3 @@ def cons_at_k(answers: Sequence[str | None], truth: str, k: int | None = None) -
         top = [answer for answer, count in votes.items() if count == max(votes.values())]
         scores.append((truth in top) / len(top) if top else 0.0)
     return sum(scores) / len(scores)
-
-
-def wilson(right: int, n: int, z: float = 1.96) -> tuple[float, float]:
-    """95% interval of a proportion, `right` of n independent problems (Wilson 1927).
-
-    Never outside [0, 1], and of a sensible width at 0 and at n, where p ± z sqrt(p (1-p) / n)
-    has none. For several samples a problem use an interval over problems: samples of one problem
-    are not independent. Raises ValueError unless 0 <= right <= n and n >= 1.
-    """
-    if not 0 <= right <= n or n < 1:
-        raise ValueError(f"{right} right of {n}: need 0 <= right <= n and n >= 1")
-    p, weight = right / n, z * z / n
-    middle = (p + weight / 2) / (1 + weight)
-    half = z * math.sqrt(p * (1 - p) / n + weight / (4 * n)) / (1 + weight)
-    return max(0.0, middle - half), min(1.0, middle + half)
