@@ -58,7 +58,14 @@ FULL = {
     "train": 220,  # problems a template
     "held_out": {"held_out_numbers": 7, "held_out_templates": 20},  # problems a template
     "teacher": {"epochs": 2, "lr": 3e-4},
-    "transfer": {"problems": 60, "n": 4, "per_problem": 2, "temperature": 0.8, "top_p": 0.95},
+    "transfer": {
+        "problems": 60,
+        "n": 4,
+        "per_problem": 2,
+        "temperature": 0.8,
+        "top_p": 0.95,
+        "max_new": 200,
+    },
     "student_tokens": 240_000,
     "chains": {"lr": 1e-3},
     "answers": {"lr": 1e-3},
@@ -73,10 +80,11 @@ TINY = {
     "held_out_templates": 1,
     "train": 4,
     "held_out": {"held_out_numbers": 1, "held_out_templates": 1},
-    "transfer": {"problems": 2, "n": 2, "per_problem": 2, "temperature": 0.8, "top_p": 0.95},
+    "transfer": FULL["transfer"] | {"problems": 2, "n": 2, "max_new": 20},
     "student_tokens": 500,
     "evaluate": {"n": 2, "temperature": 0.6, "top_p": 0.95, "max_new": 8},
 }
+SAMPLING = torch.bfloat16 if tinykd.best_precision() == "bf16" else torch.float32
 
 
 def prompt(problem: Problem) -> str:
@@ -131,7 +139,7 @@ class Lab:
             HardLabels(),
             optimizer=lambda ps: torch.optim.AdamW(ps, lr, weight_decay=0.01, fused=True),
             schedule=tinykd.warm_up(tinykd.cosine(1, 0.05), 0.05),
-            precision="bf16",
+            precision=tinykd.best_precision(),
             clip=1.0,
             checkpoint=self.work / f"{slug}.ckpt",
             checkpoint_every=100,
@@ -143,7 +151,7 @@ class Lab:
 
     def measure(self, model: Transformer, n: int | None = None, **about) -> None:
         """Evaluate on both held-out sets, n samples a problem, and add the run to the results."""
-        fast = copy.deepcopy(model).bfloat16()
+        fast = copy.deepcopy(model).to(SAMPLING)
         run = dict(about)
         for name, problems in self.held_out.items():
             start = time.perf_counter()
@@ -194,9 +202,9 @@ def transfer_set(lab: Lab) -> list[dict]:
     how = dict(lab.set["transfer"])
     each = how.pop("problems")
     problems = _of_each(lab.train_problems, [p.template for p in lab.train_problems], each)
-    teacher = teacher_of(lab).bfloat16()
+    teacher = teacher_of(lab).to(SAMPLING)
     examples, counts = rejection_sample(
-        teacher, lab.tokenizer, problems, prompt=prompt, max_new=200, batch_size=128, **how
+        teacher, lab.tokenizer, problems, prompt=prompt, batch_size=128, **how
     )
     lab.write(lab.results | {"transfer": counts})
     by_prompt = {tuple(lab.tokenizer.encode(prompt(p))): p for p in problems}

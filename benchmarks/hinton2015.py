@@ -334,13 +334,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(TEACHERS)))
     choices = [*SECTION_3, *SMOOTHED]
     parser.add_argument("--only", nargs="+", choices=choices, default=SECTION_3, metavar="NAME")
-    parser.add_argument("--precision", choices=["bf16", "float32"], default=SETTINGS["precision"])
+    parser.add_argument("--precision", choices=["bf16", "float32"], default=None)
     parser.add_argument("--teachers", action="store_true", help="train the teachers, then stop")
     args = parser.parse_args()
     full = tinykd.scale() == "full"
-    lab = Lab(
-        args.out or (RESULTS if full else args.work / "results"), args.work, full, args.precision
-    )
+    precision = args.precision or (SETTINGS["precision"] if full else tinykd.best_precision())
+    out = args.out or (RESULTS if full else args.work / "results")
+    lab = Lab(out, args.work, full, precision)
     if not lab.done(experiment="teacher", seed=0):
         teacher_of(lab, 0)  # later seeds learn from its stored logits
     for seed in args.seeds:

@@ -1,12 +1,14 @@
 """The kill matrix of every lesson, through the class grader: sandbox, kernels, nbval, reports.
 
 `tinykd build` proves the same in plain Python under its own seeds. Here a lesson's solution, the
-untouched student's notebook, and one notebook a known mistake are a class, handed in and graded
-under a seed that no lesson was written for.
+untouched student's notebook, and notebooks with one known mistake in every exercise are a class,
+handed in and graded under a seed that no lesson was written for. A mistake costs the points of its
+own exercise alone, so that one notebook tells as much as one for each of them.
 """
 
 import json
 import os
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
@@ -31,12 +33,25 @@ def handed_in(lesson, answers):
     return dump(made)
 
 
+def mistakes(lesson):
+    """File name -> the mutants in that notebook, at most one of each exercise."""
+    of_each = [
+        [mutant for mutant in lesson.all("mutant") if mutant.of == answer.name]
+        for answer in lesson.all("answer")
+    ]
+    return {
+        f"mistakes{number:03}": [mutant for mutant in together if mutant]
+        for number, together in enumerate(zip_longest(*of_each))
+    }
+
+
 def class_of(lesson):
-    """File name -> notebook: the solution, the untouched lesson, each mutant."""
+    """File name -> notebook: the solution, the untouched lesson, those with mistakes."""
     right = {cell.name: cell.source for cell in lesson.all("answer")}
     books = {SOLVED: handed_in(lesson, right), UNTOUCHED: handed_in(lesson, {})}
-    for number, mutant in enumerate(lesson.all("mutant")):
-        books[f"mutant{number:03}"] = handed_in(lesson, right | {mutant.of: mutant.source})
+    for name, together in mistakes(lesson).items():
+        wrong = {mutant.of: mutant.source for mutant in together}
+        books[name] = handed_in(lesson, right | wrong)
     return books
 
 
@@ -56,8 +71,8 @@ def test_every_known_mistake_loses_exactly_its_points(source, tmp_path):
 
     points = {check.name: check.points for check in lesson.checks}
     deserved = {SOLVED: set(), UNTOUCHED: set(points)}
-    for number, mutant in enumerate(lesson.all("mutant")):
-        deserved[f"mutant{number:03}"] = set(mutant.loses)
+    for name, together in mistakes(lesson).items():
+        deserved[name] = {check for mutant in together for check in mutant.loses}
     assert set(reports) == set(deserved)
     wrong = {}
     for name, loses in deserved.items():

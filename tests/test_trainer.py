@@ -478,3 +478,17 @@ def test_history_is_plain_records_and_the_student_learns():
     assert history[-1]["val_accuracy"] > 0.8
     assert all(type(v) in (int, float) for r in history for v in r.values())
     assert accuracy(predict(model, x), y) == pytest.approx(history[-1]["val_accuracy"])
+
+
+@pytest.mark.parametrize("arithmetic", [True, False])
+def test_bf16_warns_where_there_is_no_arithmetic_for_it(monkeypatch, arithmetic):
+    """Without it a product may take hundreds of times as long, and nothing would say why."""
+    asked = SimpleNamespace(mkldnn=SimpleNamespace(_is_mkldnn_bf16_supported=lambda: arithmetic))
+    monkeypatch.setattr(torch, "ops", asked)
+    fast = tinykd.best_precision("cpu")
+    monkeypatch.undo()
+    assert fast == ("bf16" if arithmetic else "float32")
+    monkeypatch.setattr(tinykd.training.trainer, "best_precision", lambda device: fast)
+    warns = contextlib.nullcontext() if arithmetic else pytest.warns(UserWarning, match="bf16")
+    with warns:
+        Trainer(MLP(4, 3), HardLabels(), device="cpu", precision="bf16")

@@ -18,6 +18,7 @@ from .data import (
     mixup,
     strokes,
 )
+from .device import best_device, best_precision
 from .features import Hint, Jacobian, cka, input_gradient, linear_probe
 from .hooks import Capture
 from .losses import (
@@ -107,6 +108,8 @@ __all__ = [
     "WithoutForgetting",
     "accuracy",
     "agreement",
+    "best_device",
+    "best_precision",
     "calibration_error",
     "cka",
     "clip_loss",

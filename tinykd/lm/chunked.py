@@ -6,8 +6,8 @@ from what they were made of,
 
     logits (N, V) = hidden (N, D) @ weight (V, D).T         N positions, D much smaller than V
 
-so a model can hand out (hidden, weight) instead, and the loss go through the positions a hundred at
-a time: logits and values going forward; logits again, and their gradient, going backward.
+so a model can hand out (hidden, weight) instead, and the loss go through the positions some at a
+time: logits and values going forward; logits again, and their gradient, going backward.
 
     Trainer(Headless(model), Chunked(0.9 * SoftTargets(T=2) + 0.1 * HardLabels()), Headless(big))
 
@@ -46,8 +46,13 @@ class LazyLogits(NamedTuple):
         """The logits (n, V) of these positions."""
         return F.linear(self.hidden[rows], self.weight.type_as(self.hidden))
 
-    def parts(self, size: int = 128) -> list[slice]:
-        """The positions, `size` at a time."""
+    def parts(self, size: int | None = None) -> list[slice]:
+        """The positions, `size` at a time.
+
+        None: 128 on a CPU, whose cache holds about so many rows, elsewhere 1024, so that a GPU is
+        kept busy (measured on an H100 by benchmarks/big_vocabulary.py).
+        """
+        size = size or (128 if self.hidden.device.type == "cpu" else 1024)
         return [slice(i, i + size) for i in range(0, max(len(self.hidden), 1), size)]
 
 
@@ -84,9 +89,12 @@ class Headless(nn.Module):
         )
 
 
-def chunked(f: Callable[..., Tensor], head: LazyLogits, *rest: Any, size: int = 128) -> Tensor:
+def chunked(
+    f: Callable[..., Tensor], head: LazyLogits, *rest: Any, size: int | None = None
+) -> Tensor:
     """f(logits, *rest) at every position, with the logits of at most `size` positions at a time.
 
+    size: None is 128 on a CPU, 1024 elsewhere.
     f: takes logits (n, V) and what of `rest` belongs to these positions, and returns (n, ...).
     rest: tensors (N, ...), a teacher's LazyLogits (f gets its logits) or TopK, or None: constants.
     Returns (N, ...). Gradients flow into head.hidden and head.weight, and nowhere else.
@@ -95,7 +103,7 @@ def chunked(f: Callable[..., Tensor], head: LazyLogits, *rest: Any, size: int = 
         chunked(cross_entropy, head, labels)
         chunked(lambda student, teacher: forward_kl(student, teacher, 2.0), head, teacher_head)
     """
-    if size < 1:
+    if size is not None and size < 1:
         raise ValueError(f"size must be at least 1 position, got {size}")
     count = len(head.hidden)
     for x in rest:
@@ -107,6 +115,7 @@ def chunked(f: Callable[..., Tensor], head: LazyLogits, *rest: Any, size: int = 
 class Chunked(Objective):
     """An objective over per-position terms, evaluated `size` positions at a time.
 
+    size: None is 128 on a CPU, 1024 elsewhere.
     objective: terms that look at logits, labels and mask, of a student that gives `LazyLogits`;
     the teacher may give logits, LazyLogits or TopK. The terms share the logits of a chunk, so a
     second one is nearly free; what is added to a Chunked later joins them.
@@ -115,9 +124,9 @@ class Chunked(Objective):
     computed its logits already.
     """
 
-    def __init__(self, objective: Term | Objective, size: int = 128) -> None:
+    def __init__(self, objective: Term | Objective, size: int | None = None) -> None:
         super().__init__(as_objective(objective).pairs())
-        if size < 1:
+        if size is not None and size < 1:
             raise ValueError(f"size must be at least 1 position, got {size}")
         if own := [name for name, _ in self.named_parameters()]:
             raise ValueError(f"parameters of terms get no gradient through chunks: {own}")
@@ -166,7 +175,12 @@ class _Again(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, f: Callable[..., Tensor], size: int, rest: tuple, hidden: Tensor, weight: Tensor
+        ctx: Any,
+        f: Callable[..., Tensor],
+        size: int | None,
+        rest: tuple,
+        hidden: Tensor,
+        weight: Tensor,
     ) -> Tensor:
         ctx.f, ctx.size, ctx.rest = f, size, rest
         ctx.save_for_backward(hidden, weight)

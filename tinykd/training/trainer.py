@@ -9,6 +9,7 @@ batches come from; neither is the loop's business.
 import contextlib
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,7 +19,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ..batch import as_batch, refuse_unshifted, to_device
-from ..device import best_device, join_process_group, rank_and_ranks
+from ..device import best_device, best_precision, join_process_group, rank_and_ranks
 from ..models.call import modes_kept
 from ..objective import Objective, Term, as_objective
 from ..outputs import Targets
@@ -54,6 +55,7 @@ class Trainer(Resumable):
     a torch LRScheduler of `optimizer`, stepped once a step. Left out, nobody touches the rate.
     device: "cuda", "mps", "cpu" ...; None takes the first of these that is there.
     precision: "float32", or "bf16" for autocast, validation too; losses are float32 either way.
+    `best_precision()` says which is the fast one here.
     accumulate: batches per optimizer step; the gradient is that of one large batch.
     clip: largest allowed gradient norm.
     checkpoint: file to save to after every epoch, and every `checkpoint_every` steps.
@@ -99,6 +101,12 @@ class Trainer(Resumable):
         self.callbacks, self.show_progress = list(callbacks), progress
         self.checkpoint = Path(checkpoint).expanduser() if checkpoint else None
         self.checkpoint_every = checkpoint_every
+        if precision == "bf16" and best_precision(self.device) != "bf16":
+            warnings.warn(
+                f'precision="bf16" on a device ({self.device.type}) that has no arithmetic for it '
+                'may be a hundred times slower than "float32"; tinykd.best_precision() chooses',
+                stacklevel=2,
+            )
         self.teachers.to(self.device)
         self.net = Step(model, self.objective, self._autocast).to(self.device)
         self.optimizer = make_optimizer(optimizer, self.net)
