@@ -17,6 +17,7 @@ from .prune import (
     sparsity,
     unit_norms,
 )
+from .prune_transformer import cut_transformer, importance, loss_without
 from .quantize import (
     Quantized,
     Rounded,
@@ -34,10 +35,13 @@ __all__ = [
     "Report",
     "Rounded",
     "cubic",
+    "cut_transformer",
     "cut_units",
     "fake_quantize",
     "fold_batch_norm",
     "folded",
+    "importance",
+    "loss_without",
     "magnitude_masks",
     "make_permanent",
     "onnx_session",
