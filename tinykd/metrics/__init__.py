@@ -9,6 +9,7 @@ from .calibration import (
 )
 from .evaluate import accuracy, evaluate
 from .fidelity import agreement, knowledge_moved
+from .frechet import frechet_distance, nearest_distance
 from .intervals import mean_interval, paired_verdict, wilson
 
 __all__ = [
@@ -18,8 +19,10 @@ __all__ = [
     "calibration_error",
     "evaluate",
     "fit_temperature",
+    "frechet_distance",
     "knowledge_moved",
     "mean_interval",
+    "nearest_distance",
     "negative_log_likelihood",
     "paired_verdict",
     "reliability",
