@@ -2,6 +2,7 @@
 
 from .augment import disturb, jitter, mixed, mixup
 from .batches import Batches
+from .cues import Noise, pasted, thicker, thinner
 from .described import all_sentences, attributes, bag_of_words, sentence, shadows
 from .generator import ClassGaussians
 from .locate import data_file
@@ -14,6 +15,7 @@ from .strokes import strokes
 __all__ = [
     "Batches",
     "ClassGaussians",
+    "Noise",
     "SentenceBatches",
     "Source",
     "all_sentences",
@@ -27,8 +29,11 @@ __all__ = [
     "load_sentences",
     "mixed",
     "mixup",
+    "pasted",
     "sentence",
     "shadows",
     "strokes",
+    "thicker",
+    "thinner",
     "three_classes",
 ]
