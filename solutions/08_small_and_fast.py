@@ -1332,6 +1332,7 @@ for name, told in (("cut, labels", False), ("cut, soft targets", True)):
 #
 # **What do you expect?** After training, how much is left of the lead that the rank has before it?
 
+
 # %% role="show" name="results-lm" folded=true
 def lm_runs(setting, method, key="accuracy"):
     """Of our language models, by seed: percent solved, or nats per token."""
@@ -1388,7 +1389,9 @@ for n, cut_name in enumerate(lm_settings["cuts"]):
 axes.set(ylim=(-4, 110), ylabel="problems solved, %")
 axes.spines[["top", "right"]].set_visible(False)
 axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=9)
-plots.show("Percent of problems solved after two cuts and four starts. Cut by rank and trained, about 52 to 62 percent; blind and random cuts lie far below, at 7 to 34; models begun anew near 0. Soft targets lie above labels for the cut by rank. Without training all are below 11 percent on average.")
+plots.show(
+    "Percent of problems solved after two cuts and four starts. Cut by rank and trained, about 52 to 62 percent; blind and random cuts lie far below, at 7 to 34; models begun anew near 0. Soft targets lie above labels for the cut by rank. Without training all are below 11 percent on average."
+)
 
 # %% [markdown]
 # **What we saw.** Five seeds, half of the parameters, 25,000 tokens each; the uncut model solves all 200 problems.

@@ -224,7 +224,12 @@ def flow_matching_loss(model, x0, x1, t, y):
 
 # %% role="check" name="flow_matching_loss.values" points=2 hint="Five lines of three numbers: one value for each line, and the gradient in the model's weights."
 def lines(rng, count, size):
-    return numbers(rng, count, size), numbers(rng, count, size), times(rng, count), kinds(rng, count)
+    return (
+        numbers(rng, count, size),
+        numbers(rng, count, size),
+        times(rng, count),
+        kinds(rng, count),
+    )
 
 
 rng = check.rng("flow_matching_loss.values")
@@ -239,6 +244,7 @@ x0_, x1_, _, kinds_ = lines(rng, 4, 3)
 ends = torch.tensor([0.0, 1.0, 0.25, 0.5]).double()
 check.call(flow_matching_loss, model, x0_, x1_, ends, kinds_, may_change=[model])
 check("flow_matching_loss.point", model.asked)
+
 
 # %% role="hidden" name="flow_matching_loss.many" points=1 hint="Other sizes; as many lines as numbers in each of them."
 def lines_again(rng, size):
@@ -540,6 +546,7 @@ def frechet(a, b):
 rng = check.rng("frechet.values")
 check("frechet.values", check.call(frechet, cloud(rng, 12, 4), 3 + cloud(rng, 20, 4)))
 
+
 # %% role="check" name="frechet.shift" points=1 hint="The same crowd, moved: only the means differ, and the distance is the square of the way."
 def moved_crowd(rng):
     a = cloud(rng, 15, 3)
@@ -548,6 +555,7 @@ def moved_crowd(rng):
 
 rng = check.rng("frechet.shift")
 check("frechet.shift", check.call(frechet, *moved_crowd(rng)))
+
 
 # %% role="hidden" name="frechet.few" points=1 hint="Fewer samples than features, in float32: eigenvalues that are 0 come out below 0, and their root is NaN."
 def few_samples(rng):
@@ -1148,6 +1156,7 @@ fit(consistent, says_the_end, grid_of_times, consistency_epochs, neighbours, cal
     said="consistency")  # fmt: skip
 fit(longer, FlowMatching(), FlowBatches(x, y, drop=0.1), consistency_epochs,
     said="data alone, more of it")  # fmt: skip
+
 
 # %% role="show" name="table"
 def seconds_for(model, n):
