@@ -15,7 +15,7 @@ import numpy as np
 from ..progress import InWords, wrapped
 from .arguments import Watch, giveaways, readable
 from .compare import CHANGED, compare, normalise
-from .in_jupyter import publish, unreadable_cell
+from .in_jupyter import in_kernel, publish, publish_measured, unreadable_cell
 from .mistakes import hint_for
 from .notebook_format import UNWRITTEN
 
@@ -109,6 +109,23 @@ class Checks:
             f"{answer.__name__} changes its argument {one}" for one in watch.changed()
         ]
         return result
+
+    def given(self, name: str, value: Any) -> Any:
+        """The `value` of the literal answer `name`; a word for whoever has not written it."""
+        if value is not None:
+            return value
+        if self._grading:
+            raise NotImplementedError(f"{name}{UNWRITTEN}")
+        raise CheckFailed(f"{name} is still None: fill its cell, run it, and then this one again.")
+
+    def measured(self, name: str, measure: Callable[[], float]) -> None:
+        """Keep the number that `measure` finds, for the report of a class and `tinykd board`.
+
+        For checks of literal exercises: where a student's code runs it could say anything, and the
+        build refuses it. Not asked for in the proof, which needs no board.
+        """
+        if in_kernel():
+            publish_measured(name, float(measure()))
 
     def watched(self, answer: F, may_change: Any = ()) -> F:
         """`answer` as a function whose calls are all looked at by `call`."""

@@ -180,6 +180,28 @@ def grade(
 
 
 @app.command()
+def board(
+    report: Annotated[Path, typer.Argument(help="The folder of reports of `tinykd grade`")],
+    measure: Annotated[
+        str, typer.Option(help="A measured number, or a part of its name, if there are several")
+    ] = "",
+) -> None:
+    """Rank a class by one number that a check has measured: here, and in REPORT/board.html."""
+    _need_extra()
+    from .reports.board import NoBoard, board_text, write_board
+    from .reports.board import board as board_of
+
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # names in any script
+    try:
+        found = board_of(report, measure)
+    except NoBoard as error:
+        typer.echo(f"no board: {error}", err=True)
+        raise typer.Exit(2) from None
+    typer.echo(board_text(found))
+    typer.echo(f"\nas a page: {write_board(found, report)}")
+
+
+@app.command()
 def data() -> None:
     """Find MNIST, or fetch it, and verify its checksums."""
     from ..data import load_mnist

@@ -5,7 +5,7 @@ import re
 import sys
 from typing import Any
 
-from .notebook_format import value_metadata
+from .notebook_format import measured_metadata, value_metadata
 
 
 def unreadable_cell(name: str) -> str:
@@ -32,10 +32,23 @@ def publish(text: str, name: str, value: Any) -> None:
 
     Plain nbval ignores metadata: last-digit noise never fails it.
     """
-    ipython = sys.modules.get("IPython")
-    if ipython is None or ipython.get_ipython() is None:
+    if not in_kernel():
         print(text)
         return
     from IPython.display import publish_display_data
 
     publish_display_data({"text/plain": text}, value_metadata(name, value))
+
+
+def publish_measured(name: str, value: float) -> None:
+    """Show a number that a check has found, and record it in the output's metadata."""
+    from IPython.display import publish_display_data
+
+    text = f"measured: {name} {value:.6g}"
+    publish_display_data({"text/plain": text}, measured_metadata(name, value))
+
+
+def in_kernel() -> bool:
+    """Is this a notebook's kernel, and not plain Python?"""
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and ipython.get_ipython() is not None

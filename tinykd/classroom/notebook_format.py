@@ -1,6 +1,7 @@
 """What lessons, kernels and graders agree on: roles of cells, stubs, recorded values."""
 
 import json
+import math
 import re
 from typing import Any
 
@@ -17,9 +18,34 @@ def stub(name: str, source: str, error: str = STUB_ERROR) -> str:
     return SOLUTION.sub(lambda found: f"{found[1]}raise {error.format(name)}", source)
 
 
+def literal_stub(name: str, source: str) -> str:
+    """The comments with which `source` begins, and `name` without a value."""
+    comments = []
+    for line in source.splitlines():
+        if not line.startswith("#"):
+            break
+        comments.append(line)
+    return "\n".join([*comments, f"{name} = None"])
+
+
 def value_metadata(name: str, value: Any) -> dict[str, Any]:
     """The metadata of an output, which records `value` for the check `name`."""
     return {"tinykd": {"check": name, "value": json.dumps(value)}}
+
+
+def measured_metadata(name: str, value: float) -> dict[str, Any]:
+    """The metadata of an output, which says what a check has measured."""
+    return {"tinykd": {"measured": name, "number": float(value)}}
+
+
+def measured_values(outputs: list[Any]) -> dict[str, float]:
+    """All that was measured in a cell, by name: finite numbers alone."""
+    records = [output.get("metadata", {}).get("tinykd") for output in outputs]
+    return {
+        str(one["measured"]): float(one["number"])
+        for one in records
+        if isinstance(one, dict) and "measured" in one and math.isfinite(one["number"])
+    }
 
 
 def recorded_output(name: str, value: Any) -> dict[str, Any]:

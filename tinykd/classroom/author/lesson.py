@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..compare import ATOL, RTOL
-from ..notebook_format import CHECK_ROLES
+from ..notebook_format import CHECK_ROLES, literal_stub, stub
 
 ROLES = ("setup", "answer", *CHECK_ROLES, "mutant", "alternative", "show")
 
@@ -28,6 +28,8 @@ class Cell:
     atol: float = ATOL
     library: str = ""  # of an answer: library functions that are what is to be written
     constant: bool = False  # of a check: the same value under every seed, such as a choice
+    literal: bool = False  # of an answer: data, no code; see ..literal
+    file: str = ""  # of an answer, mutant or alternative: its base85 text stands where ... does
     folded: bool = False  # of a show cell: JupyterLab opens it with its code hidden
     place: str = ""  # where to find it, for error messages
 
@@ -38,6 +40,11 @@ class Cell:
     @property
     def exercise(self) -> str:
         return self.name.split(".")[0]
+
+    @property
+    def unwritten(self) -> str:
+        """An answer as a student finds it."""
+        return (literal_stub if self.literal else stub)(self.name, self.source)
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,11 @@ class Lesson:
     def all(self, *roles: str) -> list[Cell]:
         """The cells that have one of `roles`, in order."""
         return [cell for cell in self.cells if cell.role in roles]
+
+    @property
+    def literals(self) -> set[str]:
+        """The exercises whose answer is data and no code."""
+        return {cell.name for cell in self.cells if cell.literal}
 
     @property
     def checks(self) -> list[Cell]:

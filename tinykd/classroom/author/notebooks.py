@@ -13,7 +13,7 @@ from nbformat import v4
 from ...files import atomic
 from ..child_environment import child_environment
 from ..compare import compare
-from ..notebook_format import recorded_value, stub
+from ..notebook_format import CHECK_ROLES, recorded_value
 from .lesson import Cell, Lesson, LessonError
 
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -30,12 +30,11 @@ def make_notebook(lesson: Lesson, solution: bool) -> Any:
             new_cell = v4.new_markdown_cell(cell.source, id=f"{last[:50]}-text{prose}")
         else:
             last, prose = cell.id, 0
-            source = (
-                stub(cell.name, cell.source)
-                if cell.role == "answer" and not solution
-                else cell.source
-            )
-            new_cell = v4.new_code_cell(source, id=cell.id, metadata=_metadata(cell, solution))
+            source = cell.unwritten if cell.role == "answer" and not solution else cell.source
+            metadata = _metadata(cell, solution)
+            if cell.role in ("answer", *CHECK_ROLES) and cell.exercise in lesson.literals:
+                metadata["literal"] = True
+            new_cell = v4.new_code_cell(source, id=cell.id, metadata=metadata)
         cells.append(new_cell)
     return v4.new_notebook(
         cells=cells,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..checks import RNG_CALL
+from ..literal import NotLiteral, in_lines, read_literal
 from ..notebook_format import CHECK_ROLES, LESSON_NAME, SOLUTION
 from .lesson import ROLES, Cell, Lesson, LessonError
 
@@ -45,7 +46,17 @@ def _cell(cell: Any, path: Path) -> Cell:
         )
     loses = meta.pop("loses", ())
     meta["loses"] = tuple(re.split(r"[,\s]+", loses.strip()) if isinstance(loses, str) else loses)
-    return Cell(cell.source, place=place, **meta)
+    source = cell.source
+    if meta.get("file"):
+        source = _with_file(source, path.parent / meta["file"])
+    return Cell(source, place=place, **meta)
+
+
+def _with_file(source: str, path: Path) -> str:
+    """`source` with a file's base85 text, in lines, where it ends in `...`. Raises LessonError."""
+    if not path.is_file() or not source.endswith(" = ..."):
+        raise LessonError(f"{path}: no such file, or its cell does not end in NAME = ...")
+    return source.removesuffix("...") + in_lines(path.read_bytes())
 
 
 def _cell_problems(lesson: Lesson) -> list[str]:
@@ -74,7 +85,14 @@ def _cell_problems(lesson: Lesson) -> list[str]:
                 ast.parse(cell.source)
             except SyntaxError as error:
                 found.append(f"{cell.place}: not plain Python, line {error.lineno}: {error.msg}")
-        if cell.role == "answer":
+        if cell.literal and cell.role != "answer":
+            found.append(f"{cell.place}: literal is for answer cells")
+        if (cell.of or (cell.role == "answer" and cell.name)) in lesson.literals:
+            try:
+                read_literal(cell.of or cell.name, cell.source)
+            except NotLiteral as error:
+                found.append(f"{cell.place}: {error}")
+        elif cell.role == "answer":
             marks = cell.source.count("# BEGIN SOLUTION"), cell.source.count("# END SOLUTION")
             if not marks[0] == marks[1] == len(SOLUTION.findall(cell.source)) > 0:
                 found.append(f"{cell.place}: needs an indented BEGIN SOLUTION ... END SOLUTION")
@@ -139,6 +157,28 @@ def _exercise_problems(lesson: Lesson, asked: dict[str, Any]) -> list[str]:
         count = sum(cell.of == answer for cell in lesson.all("mutant"))
         if count < asked["mutants"]:
             found.append(f"exercise {answer!r} has {count} mutants, fewer than {asked['mutants']}")
+    return [*found, *_mixed(lesson)]
+
+
+def _mixed(lesson: Lesson) -> list[str]:
+    """A problem for every check in which data and code of a student would meet."""
+    found, code = [], {cell.name for cell in lesson.all("answer")} - lesson.literals
+    for cell in lesson.checks:
+        try:
+            nodes = list(ast.walk(ast.parse(cell.source)))
+        except SyntaxError:  # said elsewhere
+            continue
+        literal = cell.exercise in lesson.literals
+        other = code if literal else lesson.literals
+        found += [
+            f"{cell.place}: it uses {name}: exercises whose answer is data are graded apart from "
+            "those whose answer is code"
+            for name in sorted({n.id for n in nodes if isinstance(n, ast.Name)} & other)
+        ]
+        measures = [n.func.attr for n in nodes if isinstance(n, ast.Call)
+                    and isinstance(n.func, ast.Attribute)]  # fmt: skip
+        if "measured" in measures and not literal:
+            found.append(f"{cell.place}: check.measured is for literal exercises: code could forge")
     return found
 
 

@@ -103,6 +103,7 @@ def _leaks(lesson: Lesson, folder: Path) -> Iterator[tuple[Path, str]]:
     }
     blocks = [found[0] for cell in lesson.all("answer") for found in SOLUTION.finditer(cell.source)]
     blocks += [cell.source for cell in lesson.all("hidden")]
+    blocks += [cell.source for cell in lesson.all("answer") if cell.literal]
     lines = {line.strip() for block in blocks for line in block.splitlines()} - shown
     secrets = sorted(line for line in lines if len(line) > 15 and not line.startswith("#"))
     for path in (path for path in folder.rglob("*") if path.is_file()):

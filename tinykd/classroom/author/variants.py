@@ -17,7 +17,7 @@ from typing import Any
 
 from ..child_environment import ONE_THREAD, child_environment
 from ..compare import compare, finite
-from ..notebook_format import CHECK_ROLES, stub
+from ..notebook_format import CHECK_ROLES
 from .lesson import Cell, Lesson, LessonError
 from .run_cells import in_fork, run_cells, run_setup
 
@@ -77,7 +77,7 @@ def _child(what: str, out: str, limit: str, *seeds: str) -> None:
     namespace: dict[str, Any] = {"__name__": "__main__"}
     answers = {cell.name: cell.source for cell in lesson.all("answer")}
     variants: Variants = {REFERENCE: answers, RESCALED: answers}
-    variants[UNTOUCHED] = {name: stub(name, text) for name, text in answers.items()}
+    variants[UNTOUCHED] = {cell.name: cell.unwritten for cell in lesson.all("answer")}
     for cell in lesson.all("alternative", "mutant"):
         variants[cell.name] = answers | {cell.of: cell.source}
     result: Any

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from ..literal import written
 from ..notebook_format import CHECK_ROLES, stub
 from ..sandbox.kernels import ForkServers
 from .explain import explain
@@ -62,7 +63,9 @@ def _grade(
 ) -> Grade:
     notebook, remarks = graft(read_submission(submission), reference)
     stubs = {
-        cell["metadata"]["name"]: stub(cell["metadata"]["name"], cell["source"], KERNEL_ENDED)
+        cell["metadata"]["name"]: written(cell["metadata"]["name"], None)
+        if cell["metadata"].get("literal")
+        else stub(cell["metadata"]["name"], cell["source"], KERNEL_ENDED)
         for cell in reference["cells"]
         if cell["metadata"].get("role") == "answer"
     }
@@ -92,6 +95,8 @@ def _check_result(meta: dict[str, Any], found: dict[str, Any] | None) -> CheckRe
     check = CheckResult(meta["name"], meta["role"] == "hidden", meta["points"], found["passed"])
     if not check.hidden:
         check.seconds = found.get("seconds", 0.0)
+    if meta.get("literal"):  # no code of a student was there to say it
+        check.measured = dict(found.get("measured", {}))
     if not check.passed:
         check.hint = meta["hint"]
         if not check.hidden:

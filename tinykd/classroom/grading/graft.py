@@ -5,8 +5,10 @@ import copy
 import re
 from typing import Any
 
+from ..literal import written
 from ..notebook_format import CHECK_ROLES, stub
 from .choose_answer import SubmittedCells
+from .choose_literal import literal_cell
 from .read_code import CodeReader, joined
 from .read_submission import NotGradable
 from .read_tree import VALUE, Code
@@ -30,8 +32,15 @@ def graft(
     submitted = SubmittedCells(submission["cells"], reader)
     lesson = _Lesson(notebook["cells"], reference["metadata"]["tinykd"]["used"])
     answers: dict[str, Code] = {}
+    found_any = False
     for cell in (one for one in notebook["cells"] if one["metadata"]["role"] == "answer"):
         name = cell["metadata"]["name"]
+        if cell["metadata"].get("literal"):
+            cell["source"], odd = literal_cell(cell, submission["cells"])
+            remarks += [f"{name}: {one}" for one in odd]
+            found_any = found_any or cell["source"] != written(name, None)
+            cell |= {"outputs": [], "execution_count": None}
+            continue
         own = lesson.answers[name].defined
         answer = submitted.answer(cell, [one for one, kind in own.items() if kind != VALUE])
         remarks += [f"{name}: {words}" for words in answer.remarks]
@@ -43,7 +52,7 @@ def graft(
         cell |= {"outputs": [], "execution_count": None}
     for cell in (one for one in notebook["cells"] if one["metadata"]["name"] in answers):
         remarks += _remarks(cell, answers, lesson)
-    if not answers:
+    if not answers and not found_any:
         wanted_lesson = reference["metadata"]["tinykd"]["lesson"]
         said = str(lesson_of(submission))[:60]
         raise NotGradable(f"no answer cell of {wanted_lesson} in it (its lesson: {said!r})")

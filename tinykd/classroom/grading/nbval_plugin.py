@@ -17,7 +17,7 @@ import pytest
 
 from ..compare import compare
 from ..mistakes import fitting_mistakes, telling
-from ..notebook_format import CHECK_ROLES, NOT_RECORDED, recorded_value
+from ..notebook_format import CHECK_ROLES, NOT_RECORDED, measured_values, recorded_value
 from .guarded_kernel import GRACE_SECONDS, KERNEL_ENDED, GuardedKernel
 from .result import NOT_WRITTEN
 
@@ -34,6 +34,8 @@ def compare_outputs(self: Any, test: list[Any], ref: list[Any], skip_compare: An
     meta = self.cell.metadata
     if meta.get("role") not in CHECK_ROLES:
         return True
+    if meta.get("literal"):
+        self.measured = measured_values(test)
     got, want = recorded_value(test, meta.name), recorded_value(ref, meta.name)
     kernel = self.parent.kernel
     if got is NOT_RECORDED or kernel.reply_status != "ok" or not kernel.is_alive():
@@ -120,6 +122,7 @@ def pytest_runtest_makereport(item: Any, call: Any) -> Generator[None, Any, Any]
         line = {"run": item.path.stem, "cell": meta.get("name"), "passed": passed}
         line |= {"ended": ended, "why": why, "mistakes": getattr(item, "mistakes", [])}
         line |= {"numbers": getattr(item, "numbers", 0)}
+        line |= {"measured": getattr(item, "measured", {})}
         _write_line(item, line | {"seconds": round(call.duration, 3)})
         if ended:
             item.session.shouldstop = KERNEL_ENDED

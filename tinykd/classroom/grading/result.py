@@ -23,6 +23,8 @@ class CheckResult:
     mistakes: list[tuple[str, str]] = field(default_factory=list)  # all such, with their hints
     numbers: int = 0  # how many telling ones the value has that they agree with
 
+    measured: dict[str, float] = field(default_factory=dict)  # by `check.measured`, by name
+
     @property
     def exercise(self) -> str:
         return self.name.split(".")[0]

@@ -37,8 +37,42 @@ def run_cells(
     one may have. So the exercises that lack a result are run again, each in a kernel of its own,
     with the answers that it uses. `stubs` replace those that end every kernel. Raises NotGradable
     where pytest did not run.
+
+    Exercises whose answer is data run in kernels of their own, in which there is no code of the
+    student: what a check measures there, nobody could forge.
     """
-    run = _Run(notebook, stubs, servers, seed, cell_seconds, time.monotonic() + seconds)
+    deadline, found = time.monotonic() + seconds, CellResults()
+    for part in (one for one in _parts(notebook) if one):
+        for key, result in _run_part(part, stubs, servers, seed, cell_seconds, deadline).items():
+            if key not in found or not result["passed"]:
+                found[key] = result
+    return found
+
+
+def _parts(notebook: dict[str, Any]) -> list[dict[str, Any] | None]:
+    """The notebook with the exercises that are code, and with those that are data, if any."""
+    found: list[dict[str, Any] | None] = []
+    for literal in (False, True):
+        cells = [
+            cell
+            for cell in notebook["cells"]
+            if cell["metadata"]["role"] == "setup"
+            or bool(cell["metadata"].get("literal")) == literal
+        ]
+        has_checks = any(cell["metadata"]["role"] in CHECK_ROLES for cell in cells)
+        found.append(notebook | {"cells": cells} if has_checks else None)
+    return found
+
+
+def _run_part(
+    notebook: dict[str, Any],
+    stubs: dict[str, str],
+    servers: ForkServers | None,
+    seed: int,
+    cell_seconds: float,
+    deadline: float,
+) -> CellResults:
+    run = _Run(notebook, stubs, servers, seed, cell_seconds, deadline)
     roles = [role for role in CHECK_ROLES if run.exercises.lacking(role, {})]
     while roles:
         # No visible check runs after a hidden one: the clock could tell it something.

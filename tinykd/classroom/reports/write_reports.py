@@ -35,10 +35,10 @@ def write_student(report: Report, folder: Path) -> None:
     lost = {exercise["name"]: _lost_by_hint(exercise) for exercise in shown["exercises"]}
     remarks = _remarks(shown, [name for name in lost if lost[name]])
     values = {"report": shown, "lost": lost, "remarks": remarks, "checks": checks_of(shown)}
-    _write(folder / "report.html", _page("student.html", **values))
-    _write(folder / "junit.xml", junit(shown))
-    _write(folder / "results.json", _json(gradescope(shown)))
-    _write(folder / "report.json", _json(report))
+    write(folder / "report.html", page("student.html", **values))
+    write(folder / "junit.xml", junit(shown))
+    write(folder / "results.json", _json(gradescope(shown)))
+    write(folder / "report.json", _json(report))
 
 
 def write_class(
@@ -56,12 +56,12 @@ def write_class(
     pairs = zip(reports, names, strict=True)
     shown = [_for_display(_cleaned(report)) | {"slug": slug} for report, slug in pairs]
     shown.sort(key=lambda report: (report["student"].casefold(), report["student"], report["slug"]))
-    _write(folder / "class.csv", class_csv(shown))
+    write(folder / "class.csv", class_csv(shown))
     about = {
         key: safe_text(value) if isinstance(value, str) else value for key, value in about.items()
     }
     summary = class_summary(shown, about)
-    _write(folder / "index.html", _page("class.html", reports=shown, about=about, **summary))
+    write(folder / "index.html", page("class.html", reports=shown, about=about, **summary))
 
 
 def _cleaned(value: Any, key: str = "") -> Any:
@@ -127,7 +127,8 @@ def _pages() -> Environment:
     return pages
 
 
-def _page(template: str, **values: Any) -> str:
+def page(template: str, **values: Any) -> str:
+    """A page of `templates`, as text."""
     return _pages().get_template(template).render(values) + "\n"
 
 
@@ -135,7 +136,8 @@ def _json(value: Any) -> str:
     return json.dumps(value, indent=2, allow_nan=False) + "\n"
 
 
-def _write(path: Path, text: str) -> None:
+def write(path: Path, text: str) -> None:
+    """Replace a file in one step."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic(path) as part:
         part.write_bytes(text.encode())

@@ -160,7 +160,10 @@ def _exercises(grade: Grade) -> list[dict[str, Any]]:
 
 def _shown(check: CheckResult) -> dict[str, Any]:
     """What a report holds of a check: not what its hint was chosen from."""
-    return {key: value for key, value in asdict(check).items() if key not in FOR_HINTS}
+    shown = {key: value for key, value in asdict(check).items() if key not in FOR_HINTS}
+    if not shown["measured"]:
+        del shown["measured"]
+    return shown
 
 
 def _environment_digest(settings: dict[str, Any]) -> str:

@@ -1,0 +1,289 @@
+"""Files that are handed in: what is run, what is refused, and what a memo may say."""
+
+import math
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+from tinykd.challenge import Refused, answers, distorted, hand_in, inspect, judging
+from tinykd.classroom.literal import from_lines, in_lines, read_literal
+from tinykd.metrics import paired_verdict
+
+X = torch.rand(7, 1, 28, 28)
+
+
+def stored(**arrays):
+    return [numpy_helper.from_array(np.asarray(value), name) for name, value in arrays.items()]
+
+
+W = np.random.default_rng(0).normal(size=(784, 10)).astype(np.float32)
+FLAT = helper.make_node("Flatten", ["x"], ["flat"])
+LAST = helper.make_node("MatMul", ["flat", "w"], ["z"])
+
+
+def net(*nodes, weights=None, shape=("N", 1, 28, 28), out=("N", 10), opset=18, domains=(), **more):
+    """The bytes of a model of these nodes, with the last layer behind them."""
+    graph = helper.make_graph(
+        [*(nodes or [FLAT, LAST])],
+        "g",
+        [helper.make_tensor_value_info("x", more.get("kind", TensorProto.FLOAT), shape)],
+        [helper.make_tensor_value_info("z", TensorProto.FLOAT, out)],
+        stored(w=W) if weights is None else weights,
+    )
+    opsets = [helper.make_opsetid("", opset), *(helper.make_opsetid(d, 1) for d in domains)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString()
+
+
+def test_a_plain_net_is_run_and_says_what_it_computes():
+    expected = X.flatten(1) @ torch.from_numpy(W)
+    torch.testing.assert_close(answers(net(), X), expected, rtol=1e-4, atol=1e-4)
+    assert inspect(net()).graph.name == "g"
+    many = torch.rand(230, 1, 28, 28)  # in pieces, the last of them smaller
+    torch.testing.assert_close(answers(net(), many)[200:], answers(net(), many[200:]))
+
+
+def external():
+    model = onnx.load_model_from_string(net())
+    [w] = model.graph.initializer
+    w.data_location = TensorProto.EXTERNAL
+    w.external_data.add(key="location", value="../../etc/passwd")
+    w.ClearField("raw_data")
+    return model.SerializeToString()
+
+
+def in_attribute():
+    tensor = numpy_helper.from_array(W)
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="/dev/zero")
+    tensor.ClearField("raw_data")
+    return net(FLAT, helper.make_node("Constant", [], ["w"], value=tensor), LAST, weights=[])
+
+
+def looping(op="Loop"):
+    """For ever: the condition stays true."""
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["c"], ["c2"]), helper.make_node("Identity", ["a"], ["a2"])],
+        "body",
+        [helper.make_tensor_value_info("i", TensorProto.INT64, []),
+         helper.make_tensor_value_info("c", TensorProto.BOOL, []),
+         helper.make_tensor_value_info("a", TensorProto.FLOAT, None)],
+        [helper.make_tensor_value_info("c2", TensorProto.BOOL, []),
+         helper.make_tensor_value_info("a2", TensorProto.FLOAT, None)],
+    )  # fmt: skip
+    loop = helper.make_node(op, ["n", "yes", "x"], ["y"], body=body)
+    flat = helper.make_node("Flatten", ["y"], ["flat"])
+    return net(loop, flat, LAST, weights=stored(w=W, n=np.int64(2**62), yes=np.bool_(True)))
+
+
+def unpacking(op):
+    """Small in the file, gigabytes in memory."""
+    big = stored(w=W, shape=np.array([100, 100_000, 100], np.int64), one=np.ones((1, 1, 1), "f"))
+    made = {
+        "Expand": helper.make_node("Expand", ["one", "shape"], ["big"]),
+        "Tile": helper.make_node("Tile", ["one", "shape"], ["big"]),
+        "ConstantOfShape": helper.make_node("ConstantOfShape", ["shape"], ["big"]),
+    }[op]
+    total = helper.make_node("ReduceSum", ["big"], ["sum"], keepdims=0)
+    return net(made, total, FLAT, helper.make_node("MatMul", ["flat", "w"], ["y"]),
+               helper.make_node("Add", ["y", "sum"], ["z"]), weights=big)  # fmt: skip
+
+
+def outer(steps=1, size=2000):
+    """Products of a column with a row: each as large as their lengths multiplied."""
+    nodes = [helper.make_node("MatMul", ["col", "row"], ["m0"])]
+    nodes += [helper.make_node("MatMul", [f"m{n}", "m0"], [f"m{n + 1}"]) for n in range(steps)]
+    nodes += [helper.make_node("ReduceSum", [f"m{steps}"], ["sum"], keepdims=0), FLAT,
+              helper.make_node("MatMul", ["flat", "w"], ["y"]),
+              helper.make_node("Add", ["y", "sum"], ["z"])]  # fmt: skip
+    ones = np.ones((size, 1), np.float32)
+    return net(*nodes, weights=stored(w=W, col=ones, row=ones.T))
+
+
+def padded_convolution():
+    conv = helper.make_node("Conv", ["x", "k"], ["y"], pads=[9000] * 4)
+    mean = helper.make_node("GlobalAveragePool", ["y"], ["m"])
+    flat = helper.make_node("Flatten", ["m"], ["z"])
+    return net(conv, mean, flat, weights=stored(k=np.ones((10, 1, 3, 3), np.float32)))
+
+
+def lying_about_size():
+    model = onnx.load_model_from_string(net())
+    model.graph.initializer[0].dims[:] = [784, 10_000_000]
+    return model.SerializeToString()
+
+
+def with_function():
+    model = onnx.load_model_from_string(net())
+    model.functions.append(
+        helper.make_function("own", "F", ["a"], ["b"], [helper.make_node("Relu", ["a"], ["b"])],
+                             [helper.make_opsetid("", 18)])
+    )  # fmt: skip
+    return model.SerializeToString()
+
+
+def own_node(domain, op="Relu"):
+    first = helper.make_node(op, ["x"], ["r"], domain=domain)
+    flat = helper.make_node("Flatten", ["r"], ["flat"])
+    return net(first, flat, LAST, domains=[domain] if domain else [])
+
+
+def ending(op, **how):
+    return net(FLAT, helper.make_node("MatMul", ["flat", "w"], ["y"]),
+               helper.make_node(op, ["y"], ["z"], **how))  # fmt: skip
+
+
+REFUSED = {
+    "no ONNX": (b"hello", "not an ONNX file"),
+    "empty": (b"", "opset|input|not an ONNX"),
+    "cut off": (net()[:-100], "ONNX"),
+    "numbers in another file": (external(), "another file"),
+    "numbers of a constant in another file": (in_attribute(), "another file"),
+    "loop": (looping(), "operation Loop"),
+    "subgraph in a harmless operation": (looping("Where"), "graph inside"),
+    "expand": (unpacking("Expand"), "operation Expand"),
+    "tile": (unpacking("Tile"), "operation Tile"),
+    "constant of a shape": (unpacking("ConstantOfShape"), "operation ConstantOfShape"),
+    "outer product": (outer(0, 4000), "make it smaller"),
+    "products of products": (outer(20, 1500), "make it smaller"),
+    "padding": (padded_convolution(), "make it smaller"),
+    "size that is not there": (lying_about_size(), "larger than the file"),
+    "function": (with_function(), "functions"),
+    "other domain": (own_node("com.microsoft"), "com.microsoft"),
+    "own operation": (own_node("", "Steal"), "operation Steal"),
+    "random numbers": (ending("RandomNormalLike"), "RandomNormalLike"),
+    "old opset": (net(opset=9), "opset"),
+    "future opset": (net(opset=99), "opset"),
+    "fixed batch": (net(shape=(7, 1, 28, 28)), "fixed batch"),
+    "fixed batch of the output": (net(out=(7, 10)), "fixed batch"),
+    "other input": (net(shape=("N", 784)), r"\(N, 784\)"),
+    "other output": (net(out=("N", 11)), r"\(N, 11\)"),
+    "whole numbers": (net(kind=TensorProto.INT64), "type float32"),
+    "many nodes": (net(*[FLAT] * 400, LAST), "401 operations"),
+    "text in a name": (own_node("", "a\n\x1b[31m" + "b" * 5000), "operation a"),
+}
+
+
+@pytest.mark.parametrize(("data", "words"), REFUSED.values(), ids=REFUSED)
+def test_a_file_that_is_refused_is_never_run(data, words, monkeypatch):
+    import onnxruntime
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *_, **__: pytest.fail("run"))
+    with pytest.raises(Refused, match=words) as refused:
+        answers(data, X)
+    assert len(str(refused.value)) < 250
+    assert "\n" not in str(refused.value)
+
+
+def test_what_is_not_finite_or_of_another_size_is_refused():
+    with pytest.raises(Refused, match="not finite"):
+        answers(ending("Log"), X)
+    cut = helper.make_node("Slice", ["y", "zero", "five", "one"], ["z"])
+    numbers = stored(w=W, zero=np.array([0]), five=np.array([5]), one=np.array([1]))
+    with pytest.raises(Refused):
+        answers(
+            net(FLAT, helper.make_node("MatMul", ["flat", "w"], ["y"]), cut, weights=numbers), X
+        )
+
+
+def test_words_of_a_check():
+    text = "".join(read_literal("x", f"x = {in_lines(net())}"))
+    labels = answers(net(), X).argmax(1)
+    assert judging.size(text, 40_000) == judging.FITS
+    assert "more than 10,000" in judging.size(text, 10_000)
+    assert judging.opens(text, X) == judging.OPENS
+    assert "ONNX" in judging.opens(text[:1000], X)
+    assert judging.share_right(text, 40_000, X, labels) == 1.0
+    assert judging.share_right(text, 10_000, X, labels) == 0.0
+    assert judging.reaches(text, 40_000, X, labels, 0.9) == "at least 90% right"
+    assert judging.reaches(text, 40_000, X, (labels + 1) % 10, 0.9) == "0.0%, below 90%"
+    assert "more than" in judging.reaches(text, 10_000, X, labels, 0.9)
+    for nonsense in (3, [], {"a": 1}, "ä", ""):
+        assert judging.size(nonsense, 9) != judging.FITS or nonsense == ""
+        assert judging.opens(nonsense, X) != judging.OPENS
+        assert judging.reaches(nonsense, 9, X, labels, 0.0) != "at least 0% right"
+
+
+def test_the_cell_that_is_handed_in_holds_the_file(tmp_path, capsys):
+    (tmp_path / "net.onnx").write_bytes(net())
+    path = hand_in("digit_student", tmp_path / "net.onnx", tmp_path)
+    assert from_lines(read_literal("digit_student", path.read_text())) == net()
+    assert "%load" in capsys.readouterr().out
+
+
+def memo(**changed):
+    student, against = [0.91, 0.92, 0.905], [0.90, 0.905, 0.90]
+    mean, half, verdict = paired_verdict(student, against, 0.005)
+    whole = {
+        "question": "Is a student with a teacher better at 10 kB?",
+        "prediction": "I expect the teacher to help by a point, because it is sure.",
+        "same_budget": "Both had the same digits, steps, rate, size of file and seeds.",
+        "baseline": "labels alone, no teacher",
+        "seeds": [0, 1, 2],
+        "student": student,
+        "against": against,
+        "margin": 0.005,
+        "gain": [round(mean - half, 4), round(mean + half, 4)],
+        "verdict": verdict,
+    }
+    return whole | changed
+
+
+ALL = (judging.form, judging.seeds, judging.interval, judging.conclusion)
+
+
+def said(memo):
+    return [judge(memo) == judging.HONEST for judge in ALL]
+
+
+def test_a_memo_is_held_against_its_own_numbers():
+    assert said(memo()) == [True] * 4
+    mean, half, _ = paired_verdict(memo()["student"], memo()["against"])
+    assert said(memo(gain=[mean - half, mean + half])) == [True] * 4
+    assert said(memo(verdict="better")) == [True, True, True, False]
+    assert said(memo(gain=[mean - half / 2, mean + half / 2])) == [True, True, False, True]
+    assert said(memo(seeds=[0, 0, 1])) == [True, False, False, False]
+    assert said(memo(prediction="it helps")) == [False, True, True, True]
+    assert said(memo(question="It helps, does it not, in every case."))[0] is False
+    assert judging.agrees(memo(), 0.9) == judging.HONEST
+    assert judging.agrees(memo(), 0.8) != judging.HONEST
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [None, 3, "text", [], {}, memo(student="abc"), memo(student=[1, 2, 3]), memo(gain=None),
+     memo(student=[True, True, True]), memo(against=[0.9] * 4), memo(margin="0"), memo(margin=-1),
+     memo(seeds={}), memo(gain=[0.1, "x"]), memo(verdict=["better"]), memo(question=None)],
+)  # fmt: skip
+def test_nonsense_for_a_memo_gets_words_and_no_error(nonsense):
+    assert not all(said(nonsense))
+    assert all(isinstance(judge(nonsense), str) for judge in ALL)
+    assert isinstance(judging.agrees(nonsense, 0.9), str)
+
+
+def test_digits_are_distorted_as_the_formula_says():
+    """Against one pixel at a time, in float64."""
+    image = torch.rand(3, 9, 9)
+    found = distorted(image, np.random.default_rng(5), degrees=30, zoom=0.3, pixels=1.5)
+    rng = np.random.default_rng(5)
+    angle = np.deg2rad(rng.uniform(-30, 30, 3))
+    scale = rng.uniform(0.7, 1.3, 3)
+    move = rng.uniform(-1.5, 1.5, (2, 3))
+    for n in range(3):
+        for row in range(9):
+            for column in range(9):
+                x, y = column - 4, row - 4
+                c, s = math.cos(angle[n]) / scale[n], math.sin(angle[n]) / scale[n]
+                u, v = c * x - s * y + move[0, n] + 4, s * x + c * y + move[1, n] + 4
+                ink = 0.0
+                for i in (math.floor(v), math.floor(v) + 1):
+                    for j in (math.floor(u), math.floor(u) + 1):
+                        if 0 <= i < 9 and 0 <= j < 9:
+                            ink += (1 - abs(v - i)) * (1 - abs(u - j)) * float(image[n, i, j])
+                assert found[n, 0, row, column].item() == pytest.approx(ink, abs=1e-4)
+    with pytest.raises(ValueError, match=r"\(N, H, H\)"):
+        distorted(torch.rand(3, 9, 8), rng)
+    with pytest.raises(ValueError, match="zoom"):
+        distorted(image, rng, zoom=1.0)
