@@ -1,14 +1,14 @@
 """The kill matrix of every lesson, through the class grader: sandbox, kernels, nbval, reports.
 
 `tinykd build` proves the same in plain Python under its own seeds. Here a lesson's solution, the
-untouched student's notebook, and notebooks with one known mistake in every exercise are a class,
+untouched student's notebook, and notebooks with a known mistake in several exercises are a class,
 handed in and graded under a seed that no lesson was written for. A mistake costs the points of its
-own exercise alone, so that one notebook tells as much as one for each of them.
+own exercise alone, so that several in one notebook tell as much as each in its own.
 """
 
 import json
 import os
-from itertools import zip_longest
+import re
 from pathlib import Path
 
 import pytest
@@ -33,16 +33,27 @@ def handed_in(lesson, answers):
     return dump(made)
 
 
+def related(lesson):
+    """Pairs of exercises of which one, or its checks, uses the other's answer."""
+    names = [answer.name for answer in lesson.all("answer")]
+    text = dict.fromkeys(names, "")
+    for cell in lesson.all("answer", "mutant", "check", "hidden"):
+        text[cell.of or cell.name.partition(".")[0]] += cell.source
+    uses = {(a, b) for a in names for b in names if a != b and re.search(rf"\b{b}\b", text[a])}
+    return uses | {(b, a) for a, b in uses}
+
+
 def mistakes(lesson):
-    """File name -> the mutants in that notebook, at most one of each exercise."""
-    of_each = [
-        [mutant for mutant in lesson.all("mutant") if mutant.of == answer.name]
-        for answer in lesson.all("answer")
-    ]
-    return {
-        f"mistakes{number:03}": [mutant for mutant in together if mutant]
-        for number, together in enumerate(zip_longest(*of_each))
-    }
+    """File name -> the mutants in that notebook, of exercises that do not use one another."""
+    apart, books = related(lesson), []
+    for mutant in lesson.all("mutant"):
+        for book in books:
+            if not any(other.of == mutant.of or (other.of, mutant.of) in apart for other in book):
+                book.append(mutant)
+                break
+        else:
+            books.append([mutant])
+    return {f"mistakes{number:03}": book for number, book in enumerate(books)}
 
 
 def class_of(lesson):
