@@ -10,6 +10,7 @@
     positions    (N,)       flat positions of (B, T) whose logits (N, C) are wanted, and no others;
                             labels and masks are (N,) then
     index        (B,)       the samples' numbers in the data set: caches look rows up by it
+    prompt       (B,)       the prompts' numbers, of sequences that were sampled
     augmented    bool       the inputs are not those of the data set: caches refuse the batch
     on_policy    bool       the student wrote it: caches refuse it, policy gradients need it
 
@@ -25,7 +26,8 @@ import torch
 from torch import Tensor
 
 IGNORE = -100  # the label of a position that has none, as in torch.nn.functional.cross_entropy
-NOT_FOR_THE_MODEL = ("labels", "soft_labels", "mask", "index", "augmented", "on_policy", "_valid")
+NOT_FOR_THE_MODEL: tuple[str, ...] = ("labels", "soft_labels", "mask", "index", "prompt")
+NOT_FOR_THE_MODEL += ("augmented", "on_policy", "_valid")
 TENSORS = ("labels", "soft_labels", "mask", "positions")
 
 

@@ -11,6 +11,7 @@ from .mnist1d import load_mnist1d
 from .sentences import SentenceBatches, load_sentences, three_classes
 from .source import Source
 from .strokes import strokes
+from .timed import Timed
 
 __all__ = [
     "Batches",
@@ -18,6 +19,7 @@ __all__ = [
     "Noise",
     "SentenceBatches",
     "Source",
+    "Timed",
     "all_sentences",
     "attributes",
     "bag_of_words",

@@ -1,12 +1,16 @@
 """Language models: a transformer from scratch, and all it takes to distil one into another."""
 
+from .advantage import SampledReverseKL, advantages, k1, k2, k3
 from .batches import SequenceBatches, shift_and_mask
+from .by_prompt import ByPrompt
 from .chunked import Chunked, Head, Headless, LazyLogits, chunked
 from .generate import generate, nucleus
 from .layers import Config
 from .lora import add_lora, load_lora, merge_lora, save_lora, unmerge_lora
 from .matching import AttentionScores, HiddenStates
 from .onpolicy import MiniLLM, OnPolicy
+from .other_tokenizer import ULD, OtherTokenizer, Spans, span_kl, uld
+from .privileged import Privileged
 from .reasoning import (
     Problem,
     arithmetic,
@@ -21,6 +25,9 @@ from .reasoning import (
     verify_latex,
     wilson,
 )
+from .served import read_served
+from .served_teacher import keep_served
+from .speculative import speculate, total_variation
 from .tokens import Tokenizer
 from .topk import TopK, top_k, topk_kl
 from .topk_teacher import TopKTeacher
@@ -28,7 +35,9 @@ from .transformer import Classifier, Transformer, keep_layers
 from .weights import load, load_gguf, load_safetensors, save, smollm2
 
 __all__ = [
+    "ULD",
     "AttentionScores",
+    "ByPrompt",
     "Chunked",
     "Classifier",
     "Config",
@@ -38,20 +47,29 @@ __all__ = [
     "LazyLogits",
     "MiniLLM",
     "OnPolicy",
+    "OtherTokenizer",
+    "Privileged",
     "Problem",
+    "SampledReverseKL",
     "SequenceBatches",
+    "Spans",
     "Tokenizer",
     "TopK",
     "TopKTeacher",
     "Transformer",
     "add_lora",
+    "advantages",
     "arithmetic",
     "chunked",
     "cons_at_k",
     "evaluate_reasoning",
     "extract_answer",
     "generate",
+    "k1",
+    "k2",
+    "k3",
     "keep_layers",
+    "keep_served",
     "load",
     "load_gguf",
     "load_lora",
@@ -60,14 +78,19 @@ __all__ = [
     "merge_lora",
     "nucleus",
     "pass_at_k",
+    "read_served",
     "rejection_sample",
     "sample",
     "save",
     "save_lora",
     "shift_and_mask",
     "smollm2",
+    "span_kl",
+    "speculate",
     "top_k",
     "topk_kl",
+    "total_variation",
+    "uld",
     "unmerge_lora",
     "verify",
     "verify_latex",

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from ..data.source import Source, shares
+from ..data.source import Source, as_index, shares
 from ..device import rank_and_ranks
 from ..losses import reverse_kl
 from ..objective import Term
@@ -37,8 +37,9 @@ class OnPolicy(Source):
     batch is replaced by the student's own samples for the next `size` of the `prompts`, taken with
     the weights it has now, in eval mode and without gradient; else it is passed on as it is. A
     sampled batch has the form of `SequenceBatches` ("input_ids", "attention_mask", "positions",
-    "labels"), the prompt is not scored, and "on_policy": True marks it as not the data, so that a
-    cached teacher refuses it. `written` counts the tokens sampled so far.
+    "labels"), the prompt is not scored, "prompt" (B,) has the numbers of the prompts, and
+    "on_policy": True marks it as not the data, so that a cached teacher refuses it. `written`
+    counts the tokens sampled so far.
 
     The coin and the samples depend on (seed, epoch, number of the batch) and on the student's
     weights, on nothing else: a run resumed from its checkpoint draws the same ones again. (It also
@@ -52,11 +53,13 @@ class OnPolicy(Source):
             1, when an epoch is one pass over the prompts.
         fraction: probability in [0, 1] that a batch is the student's own.
         size: samples in a batch the student writes.
+        samples: of each prompt; `size` is a multiple of it.
         sampling: max_new, eos, pad, temperature, top_p, as for `generate`. MiniLLM's gradient is
             unbiased only at the default temperature of 1 and top_p of 1.
 
     Raises:
-        ValueError: fraction outside [0, 1], size below 1, no prompts, or no data to mix with.
+        ValueError: fraction outside [0, 1], size below 1 or no multiple of samples, no prompts, or
+            no data to mix with.
     """
 
     repeatable = False  # drawn again by a later student, a batch is another one
@@ -69,6 +72,7 @@ class OnPolicy(Source):
         fraction: float = 1.0,
         *,
         size: int = 32,
+        samples: int = 1,
         seed: int = 0,
         **sampling: Any,
     ) -> None:
@@ -78,17 +82,21 @@ class OnPolicy(Source):
             raise ValueError(f"fraction={fraction} needs data for the other batches: give `data`")
         if size < 1 or not len(prompts):
             raise ValueError(f"needs prompts and a size of at least 1, got {len(prompts)}, {size}")
+        if samples < 1 or size % samples:
+            raise ValueError(f"size={size} is to be a multiple of samples={samples}, at least 1")
         super().__init__(seed)
         self.student, self.prompts, self.data, self.fraction = student, prompts, data, fraction
-        self.size, self.sampling, self.written = size, sampling, 0
+        self.size, self.samples, self.sampling, self.written = size, samples, sampling, 0
 
     def __len__(self) -> int:
         """Batches in an epoch: those of the data, or one pass over the prompts."""
-        return -(-len(self.prompts) // self.size) if self.data is None else len(self.data)
+        in_all = len(self.prompts) * self.samples
+        return -(-in_all // self.size) if self.data is None else len(self.data)
 
     def settings(self) -> dict[str, Any]:
         """Seed, share and sizes, and those of the data."""
         own = {"prompts": len(self.prompts), "size": self.size, "fraction": self.fraction}
+        own |= {"samples": self.samples} if self.samples > 1 else {}
         inner = self.data.settings() if hasattr(self.data, "settings") else {}
         return super().settings() | own | {f"data {k}": v for k, v in inner.items()}
 
@@ -107,10 +115,11 @@ class OnPolicy(Source):
         for number, batch in enumerate(data):
             rng = self.rng(epoch, number)
             if rng.random() < self.fraction:  # the same coin in every process
-                places = (number * self.size + np.arange(self.size)) % len(order)
+                places = (number * self.size + np.arange(self.size)) // self.samples % len(order)
                 (mine,) = shares([order[places]])
                 seed = int(rng.integers(2**31)) + rank_and_ranks()[0]
                 batch = self.sample([self.prompts[i] for i in mine], seed)
+                batch["prompt"] = as_index(mine)
             yield batch
 
     def sample(self, prompts: Sequence[Sequence[int]], seed: int = 0) -> dict[str, Any]:
