@@ -747,8 +747,8 @@ if ran("teacher_errors"):
 #
 # ## The walk
 #
-# The lessons in your folder, as their headers describe them; numbers that are missing are still to come. Lessons 00 to 03 lead from the softmax to a full
-# reproduction of the paper that started it. Every lesson needs only the ones that it names.
+# The lessons in your folder, as their headers describe them. Lessons 00 to 03 lead from the softmax to a full reproduction of the paper that started it,
+# 11 to 14 to a language model that reasons; 18 is yours. Every lesson needs only the ones that it names.
 
 # %% role="show" name="walk" folded=true
 import json
