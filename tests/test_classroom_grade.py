@@ -286,7 +286,12 @@ def test_whose_lesson_it_is_stands_in_the_notebook(course, student, reference, t
     assert "neither solutions/01_fixture.ipynb nor" in told.output
 
 
-def test_a_course_without_its_solutions_still_checks(course, student, reference, tmp_path):
+def test_a_course_without_its_solutions_still_checks(
+    course, student, reference, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("TINYKD_DATA", "")
+    monkeypatch.delenv("TINYKD_DATA")  # set by the check, and gone with this test
+    (tmp_path / "course" / "datasets").mkdir(parents=True)
     shutil.copytree(course / "lessons", tmp_path / "course" / "lessons")
     solved = json.loads(reference.read_text())
     answer(student, "softmax", cell(solved, "softmax")["source"])
@@ -297,6 +302,7 @@ def test_a_course_without_its_solutions_still_checks(course, student, reference,
     assert told.output.endswith("3 of 5 points\n")
     assert "the solution is not on this machine: 1 hidden check was not run" in told.output
     assert "energy.gradient, -2: not written yet" in told.output
+    assert os.environ["TINYKD_DATA"] == str(tmp_path / "course" / "datasets")
 
 
 # ---------------------------------------------------------------- what an answer is

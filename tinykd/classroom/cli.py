@@ -114,6 +114,8 @@ def check(
     from .grading.read_submission import NotGradable
     from .grading.result import grade_as_text
 
+    for folder in notebook.absolute().parents[:2]:  # the course's, or what a homework came with
+        _use_data_of(folder)
     try:
         result = grade_own_notebook(notebook, reference, cell_seconds, seconds)
     except NotGradable as error:
@@ -222,6 +224,12 @@ def _need_extra() -> None:
         raise typer.Exit(2)
 
 
+def _use_data_of(folder: Path) -> None:
+    """Kernels work in folders of their own, so they are told where the data lie."""
+    if (data := folder / "datasets").is_dir():
+        os.environ.setdefault("TINYKD_DATA", str(data))
+
+
 def _one_source(lesson: str) -> Path:
     sources = _sources(lesson)
     if len(sources) > 1:
@@ -242,8 +250,7 @@ def _sources(which: str) -> list[Path]:
             err=True,
         )
         raise typer.Exit(2)
-    if (data := roots[0] / "datasets").is_dir():
-        os.environ.setdefault("TINYKD_DATA", str(data))
+    _use_data_of(roots[0])
     every = sorted((roots[0] / "solutions").glob("*.py"))
     chosen = [path for path in every if which == "all" or path.stem.startswith(which)]
     if not chosen:
