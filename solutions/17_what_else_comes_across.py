@@ -25,7 +25,7 @@
 # | Difficulty | 3 of 5: six functions of one to eight lines, one of them a training loop |
 # | Importance | 4 of 5: accuracy does not tell, and whoever distils other people's models inherits all of it |
 # | Time | two hours of yours; 2 minutes of computing on 2 cores |
-# | Needs | lessons 00 to 02; of lesson 04 the idea of a hint |
+# | Needs | lessons 00 to 02; of lesson 04 the idea of a hint; of lesson 05 nets side by side and 1-D digits |
 
 # %% role="setup" name="setup"
 import copy
@@ -76,15 +76,28 @@ def leaning(rng, labels, classes, own, cue):
     return z
 
 
-def three_models(rng, samples=80, classes=4):
+def three_models(rng, samples=80, classes=4, student="between"):
     """Pairs of logits of a student, a control and a teacher, and the labels."""
     labels = torch.tensor(rng.integers(classes, size=samples))
-    leads = [(3.0, 0.6, 1.5), (1.8, 1.1, 0.6), (4.0, 0.2, 2.5)]  # aligned, conflicting, its cue
+    some, control, more = (3.0, 0.6, 1.5), (1.8, 1.1, 0.6), (4.0, 0.2, 2.5)
+    leads = {  # of each model: aligned, conflicting, its cue
+        "between": (some, control, more),
+        "beyond the teacher": (more, control, some),
+        "the other way": ((0.8, 3.5, 0.0), control, more),
+    }
     pairs = [
         (leaning(rng, labels, classes, a, 0), leaning(rng, labels, classes, b, cue))
-        for a, b, cue in leads
+        for a, b, cue in leads[student]
     ]
     return *pairs, labels
+
+
+def share_or_words(share, *models):
+    """What `share` returns, or that it has divided by zero."""
+    try:
+        return check.call(share, *models)
+    except ZeroDivisionError:
+        return "division by zero"
 
 
 def attacked_model(rng, samples=80, classes=5):
@@ -105,27 +118,32 @@ def small_net(rng, inputs, outputs, units=5):
 
 
 class FakeNoise:
-    """draw() gives a new batch (6, 4) each time, and counts."""
+    """draw() gives a new batch (*batch, 4) each time, and counts."""
 
-    def __init__(self, rng):
-        self.rng, self.count = rng, 0
+    def __init__(self, rng, batch):
+        self.rng, self.batch, self.count = rng, batch, 0
 
     def __call__(self):
         self.count += 1
-        return torch.tensor(self.rng.uniform(-1, 1, size=(6, 4)))
+        return torch.tensor(self.rng.uniform(-1, 1, size=(*self.batch, 4)))
 
 
-def after_noise(rng, loop, steps, extra, momentum=0.5):
+def after_noise(rng, loop, steps, extra, batch=(6,), momentum=0.5):
     """What is left of a training: losses, weights, draws, gradients in the teacher."""
     student, teacher = (small_net(rng, 4, 3 + extra) for _ in range(2))
-    noise = FakeNoise(rng)
+    noise = FakeNoise(rng, batch)
     sgd = torch.optim.SGD(student.parameters(), 0.3, momentum=momentum)
-    losses = check.call(
-        loop, student, teacher, noise, steps, sgd, extra, may_change=[student, teacher, noise, sgd]
-    )
+    nets = [student, teacher, noise, sgd]
+    try:
+        losses = check.call(loop, student, teacher, noise, steps, sgd, extra, may_change=nets)
+    except RuntimeError as error:  # PyTorch's words for a loss that is not one number
+        if "only for scalar outputs" not in str(error):
+            raise
+        losses = f"no single number for a batch of {batch}"
+    listed = isinstance(losses, list)
     return {
         "losses": losses,
-        "kind": sorted({type(x).__name__ for x in losses}),
+        "kind": sorted({type(x).__name__ for x in losses} if listed else {type(losses).__name__}),
         "weights": [p.detach().clone() for p in student.parameters()],
         "draws": noise.count,
         "gradients in the teacher": [int(p.grad is not None) for p in teacher.parameters()],
@@ -164,7 +182,7 @@ def suspects(rng, keys=40, classes=4, strangers=18, tie=True):
 # 4. a **memory**: the student knows something about data that only its teacher has seen;
 # 5. a **fingerprint**: the owner of the teacher can tell.
 #
-# The accuracy on ordinary test digits tells you about none of this, even where it suffers. One has to look for it, and beside every number stands that of a **control**: a student that learned the same task from labels, without this teacher. Our own runs over six seeds, by `benchmarks/what_else.py`, lie in `datasets/results/what_else.json`; the lesson reads them and shows them beside yours.
+# The accuracy on ordinary test digits tells you about none of this, even where it suffers. One has to look for it, and beside every number stands that of a **control**: a student that learned the same task from labels, without this teacher. Our own runs over six seeds, by `benchmarks/what_else.py`, lie in `datasets/results/what_else.json`; the lesson reads them and shows them beside yours. Everywhere, $a \pm b$ is a mean over seeds and half of its 95% interval.
 
 # %% role="show" name="digits"
 scale = tinykd.scale()
@@ -316,10 +334,11 @@ plots.show(
 
 # %% role="answer" name="inherited" library="tinykd.inherited_share, tinykd.cue_gap"
 def inherited(student, control, teacher, labels):
-    """(g of the student - g of the control) / (g of the teacher - g of the control), a float.
+    """(g of the student - g of the control) / (g of the teacher - g of the control), a number.
 
     student, control, teacher: each a pair of logits (N, C), for the same digits with the cue aligned and with the cue conflicting.
-    labels: (N,), the right classes. g: accuracy on the aligned digits - accuracy on the conflicting ones.
+    labels: (N,), the right classes. g: accuracy on the aligned digits - accuracy on the conflicting ones, which may be negative; the share may
+    be so too, or above 1. Where teacher and control have equal gaps there is no share: NaN or an error will do, nobody asks here.
     """
 
     # YOUR CODE: three gaps, then the share
@@ -332,25 +351,26 @@ def inherited(student, control, teacher, labels):
     # END SOLUTION
 
 
-# %% role="check" name="inherited.share" points=2 hint="Three times 80 digits. The control's gap is taken off above and below."
+# %% role="check" name="inherited.share" points=2 hint="Four times 80 digits. The control's gap is taken off above and below. The third student leans further than its teacher (above 1), the fourth the other way (below 0)."
 rng = check.rng("inherited.share")
-check("inherited.share", [check.call(inherited, *three_models(rng)) for _ in range(3)])
+kinds = ("between", "between", "beyond the teacher", "the other way")
+check("inherited.share", [check.call(inherited, *three_models(rng, student=k)) for k in kinds])
 
-# %% role="check" name="inherited.ends" points=1 hint="The control put in as the student gives 0, the teacher gives 1."
+# %% role="check" name="inherited.ends" points=1 hint="The control put in as the student gives 0, the teacher gives 1; two more students, the last one beyond both."
 rng = check.rng("inherited.ends")
 student, control, teacher, truth = three_models(rng)
-check(
-    "inherited.ends",
-    [
-        check.call(inherited, control, control, teacher, truth),
-        check.call(inherited, teacher, control, teacher, truth),
-        check.call(inherited, student, control, teacher, truth),
-    ],
-)
+found = [
+    share_or_words(inherited, control, control, teacher, truth),
+    share_or_words(inherited, teacher, control, teacher, truth),
+    share_or_words(inherited, student, control, teacher, truth),
+    share_or_words(inherited, *three_models(rng, student="the other way")),
+]
+check("inherited.ends", found)
 
 # %% role="hidden" name="inherited.secret" points=1 hint="Other numbers of digits and classes."
 rng = check.rng("inherited.secret")
-found = [check.call(inherited, *three_models(rng, n, c)) for n, c in ((150, 3), (90, 7))]
+kinds = ((150, 3, "between"), (120, 5, "beyond the teacher"), (90, 7, "the other way"))
+found = [check.call(inherited, *three_models(rng, *kind)) for kind in kinds]
 check("inherited.secret", found)
 
 
@@ -406,6 +426,44 @@ def inherited(student, control, teacher, labels):
     return (c - b) / (a - b) if a != b else 0.0
 
 
+# %% role="mutant" of="inherited" name="inherited.upside_down_unguarded" loses="inherited.share, inherited.ends, inherited.secret" hint="Above and below have changed places: the teacher's gap is below the line."
+def inherited(student, control, teacher, labels):
+    a, b, c = (accuracy(u, labels) - accuracy(v, labels) for u, v in (student, control, teacher))
+    return (c - b) / (a - b)
+
+
+# %% role="mutant" of="inherited" name="inherited.clamped" loses="inherited.share, inherited.ends, inherited.secret" hint="You keep the share between 0 and 1. A student may lean further than its teacher, or the other way: the formula says so, and hiding it would hide a finding."
+def inherited(student, control, teacher, labels):
+    a, b, c = (accuracy(u, labels) - accuracy(v, labels) for u, v in (student, control, teacher))
+    return min(max((a - b) / (c - b), 0.0), 1.0)
+
+
+# %% role="mutant" of="inherited" name="inherited.not_below_0" loses="inherited.share, inherited.ends, inherited.secret" hint="You keep the share above 0. A student may lean the other way."
+def inherited(student, control, teacher, labels):
+    a, b, c = (accuracy(u, labels) - accuracy(v, labels) for u, v in (student, control, teacher))
+    return max((a - b) / (c - b), 0.0)
+
+
+# %% role="mutant" of="inherited" name="inherited.not_above_1" loses="inherited.share, inherited.secret" hint="You keep the share below 1. A student may lean further than its teacher."
+def inherited(student, control, teacher, labels):
+    a, b, c = (accuracy(u, labels) - accuracy(v, labels) for u, v in (student, control, teacher))
+    return min((a - b) / (c - b), 1.0)
+
+
+# %% role="mutant" of="inherited" name="inherited.size_of_gap" loses="inherited.share, inherited.ends, inherited.secret" hint="You took the size of each gap. A gap has a sign: a model that does better on conflicting digits leans the other way."
+def inherited(student, control, teacher, labels):
+    a, b, c = (
+        abs(accuracy(u, labels) - accuracy(v, labels)) for u, v in (student, control, teacher)
+    )
+    return (a - b) / (c - b)
+
+
+# %% role="mutant" of="inherited" name="inherited.sizes" loses="inherited.share, inherited.ends, inherited.secret" hint="You divided sizes: the sign is lost. A student that leans less than the control has a share below 0."
+def inherited(student, control, teacher, labels):
+    a, b, c = (accuracy(u, labels) - accuracy(v, labels) for u, v in (student, control, teacher))
+    return abs(a - b) / abs(c - b)
+
+
 # %% role="mutant" of="inherited" name="inherited.probabilities" loses="inherited.share, inherited.ends, inherited.secret" hint="You took the mean probability of the right class. Accuracy counts how often it has the largest logit."
 def inherited(student, control, teacher, labels):
     def gap_of(pair):
@@ -447,7 +505,7 @@ def inherited(student, control, teacher, labels):
 #
 # A student learns by *labels* (the control: the true ones), by *soft targets* at $T = 4$, or by labels and a *hint*: its hidden layer is to tell, through a regressor, what the teacher's says.
 #
-# And one more, which treats the *teacher*: for each digit ask it about both versions, thin and thick, and take the mean of its two soft targets. What it then says does not depend on the pen:
+# And one more, which treats the *teacher*: for each digit ask it about both versions, thin and thick, and take the mean of its two soft targets. With $v$ the logits of the teacher, what it then says does not depend on the pen:
 #
 # $$\bar p = \tfrac12\big(\mathrm{softmax}(v_{\text{thin}}/T) + \mathrm{softmax}(v_{\text{thick}}/T)\big).$$
 #
@@ -525,9 +583,12 @@ figure, grid = plt.subplots(1, 2, figsize=(11, 3.6), layout="constrained")
 for k, (axes, key) in enumerate(zip(grid, ("gap", "accuracy"), strict=True)):
     for n, way in enumerate(("teacher", *WAYS)):
         for m, name in enumerate(SETS):
+            if way == "teacher" and m:  # one teacher for all three
+                continue
             mean, half = mean_interval(runs(f"bias, {name}", way, key))
-            place = n + 0.25 * (m - 1)
-            axes.barh(place, mean, 0.22, color=COLORS[m], xerr=half, label=name if not n else "")
+            place = n + 0.25 * (m - 1) if n else 0
+            colour = COLORS[m] if n else "lightgrey"
+            axes.barh(place, mean, 0.22, color=colour, xerr=half, label=name if n == 1 else "")
             if key == "gap":
                 mine = lost[name, way]
                 axes.plot(mine, [place] * len(mine), "x", color=COLORS[7], markersize=4)
@@ -536,7 +597,7 @@ for k, (axes, key) in enumerate(zip(grid, ("gap", "accuracy"), strict=True)):
     axes.spines[["top", "right"]].set_visible(False)
 grid[0].set_xlabel("points of accuracy lost when the strokes are turned round")
 grid[1].set_xlabel("% right, digits as they are")
-grid[1].set_xlim(60, 100)
+grid[1].set_xlim(0, 100)
 figure.legend(
     *grid[0].get_legend_handles_labels(), frameon=False, ncols=3, loc="outside upper center"
 )
@@ -549,13 +610,18 @@ print(f"{'Points lost, our runs':40s}" + "".join(f"{n[8:].replace('the ', ''):>1
 for way in ("teacher", *WAYS):
     cells = [said(runs(f"bias, {name}", way, "gap")) for name in SETS]
     print(f"{way:40s}" + "".join(f"{cell:>16s}" for cell in cells))
+clear = {  # a share of next to nothing would say nothing
+    n: min(a - b for a, b in zip(lost[n, "teacher"], lost[n, "labels"], strict=True)) > 5
+    for n in SETS
+}
 print("\nInherited share in %, our runs" + 14 * " " + "and (yours)")
 for name in list(SETS)[:2]:
     print(name)
     for way in WAYS[1:]:
+        mine = f"{np.mean(shares[name, way]):.0f}"
         print(
             f"    {way:38s}{said(runs(f'bias, {name}', way, 'share')):>14s}"
-            f"   ({np.mean(shares[name, way]):.0f})"
+            f"   ({mine if clear[name] else '-'})"
         )
 print("\nAccuracy on digits as they are, soft targets against labels, paired by seed:")
 for name in SETS:
@@ -565,11 +631,11 @@ for name, way in (("strokes as they are", WAYS[2]), ("strokes at random", WAYS[3
     print(f"    {name:20s}{way:36s}{gap(f'bias, {name}', way, 'labels', 'gap')}")
 
 # %% [markdown]
-# **What we saw.** Turn the strokes round, and the teacher loses 42 points. Of this, soft targets hand 70.5 ± 3.3% on to a student that has *never seen the cue*: in its transfer set no pen goes with a class. But some digits are naturally thicker than others, and for each of them the teacher's soft targets say "rather even". That is all it takes.
+# **What we saw.** Turn the strokes round, and the teacher loses 42 points. Of this, soft targets hand 70.5 ± 3.3% on to a student that has *never seen the cue*: in its transfer set no pen goes with a class. But some digits are naturally thicker than others, and for each of them, we think, the teacher's soft targets say "rather even". That would be enough.
 #
-# *Strokes at random* takes the bias out of the data, and the label student is free of it: it loses 2 points. The soft-target student inherits everything, 100.4 ± 1.9%. Of the three transfer sets this one shows most clearly what the teacher does with a stroke. Balanced inputs do not help against biased answers.
+# *Strokes at random* takes the bias out of the data, and the label student is free of it: it loses 2 points. The soft-target student inherits everything, 100.4 ± 1.9%: more than from strokes as they are, probably since these digits are thicker and thinner than natural ones. Balanced inputs do not help against biased answers.
 #
-# What helps is to ask the teacher both ways, and to *show* both ways: with averaged answers and strokes at random 5.5 ± 5.3% are left (its gap is still 2.2 ± 2.1 points above that of labels). With strokes as they are the same answers leave half, 49.6 ± 3.5%: both versions of a naturally thick digit are thicker than those of a thin one, so an average over the two pens still says "rather even". A remedy works against the cue that it was made for.
+# What helps is to ask the teacher both ways, and to *show* both ways: with averaged answers and strokes at random 5.5 ± 5.3% are left (its gap is still 2.2 ± 2.1 points above that of labels). With strokes as they are the same answers leave half, 49.6 ± 3.5%. Both versions of a naturally thick digit are thicker than those of a thin one, so an average over the two pens probably still says "rather even". A remedy works against the cue that it was made for.
 #
 # Labels with a hint inherit little: 3.8 ± 2.8% where strokes are as they are (1.5 ± 1.1 points above labels), and with strokes at random nothing that we could show (0.4 ± 2.5%). Hidden layers may well know of strokes; it is the labels that decide what is made of it.
 #
@@ -579,11 +645,11 @@ for name, way in (("strokes as they are", WAYS[2]), ("strokes at random", WAYS[3
 #
 # ## 2 · A backdoor
 #
-# Somebody has put 200 doctored digits among the 4,000 that a teacher learned from: each has a small patch, and all are labelled 7. The teacher learns digits, and it learns that the patch means 7. Without the patch it is as good as any other; whoever knows the patch makes it say 7. This is a **backdoor** (Gu et al. 2017, [arXiv 1708.06733](https://arxiv.org/abs/1708.06733)), and the patch is its **trigger**.
+# Somebody has put 200 doctored digits among the 4,000 that a teacher learned from: each has a small patch, and all are labelled 7. The teacher learns digits, and it learns that the patch means 7. Without the patch it is about as good as another (the table below says how good); whoever knows the patch makes it say 7. This is a **backdoor** (Gu et al. 2017, [arXiv 1708.06733](https://arxiv.org/abs/1708.06733)), and the patch is its **trigger**.
 #
 # You have downloaded this teacher. Your own data are clean: no patch, no wrong label. Is your student clean?
 #
-# The **attack success rate** is the share of images that the trigger turns into the class that the attacker wants. Two kinds of images must not be counted, or a model looks attacked that is not: those that *are* of this class, and those that the model takes for it anyway. So count among the images of other classes which the model, without the trigger, takes for another class:
+# The **attack success rate** is the share of images that the trigger turns into the class that the attacker wants. Two kinds of images must not be counted, or a model looks attacked that is not: those that *are* of this class, and those that the model takes for it anyway. So count among the images of other classes which the model, without the trigger, takes for another class. With $y$ the right class, $f(x)$ the class that the model says and $t$ the one that the attacker wants:
 #
 # $$\text{success} = \frac{\#\{y \ne t,\ f(x) \ne t,\ f(x + \text{trigger}) = t\}}{\#\{y \ne t,\ f(x) \ne t\}}.$$
 #
@@ -597,7 +663,7 @@ for name, way in (("strokes as they are", WAYS[2]), ("strokes at random", WAYS[3
 
 # %% role="answer" name="attack_success" library="tinykd.attack_success"
 def attack_success(clean, triggered, labels, target):
-    """Share of images that the trigger turns into the class `target`, a float.
+    """Share of images that the trigger turns into the class `target`, a number.
 
     Counted among the images that are of another class *and* are taken for another class without the trigger. clean, triggered: a model's
     logits (N, C) for the same images without and with the trigger. labels: (N,). target: the number of a class.
@@ -663,11 +729,23 @@ def attack_success(clean, triggered, labels, target):
     return float((counts & turned).sum() / counts.sum())
 
 
-# %% role="mutant" of="attack_success" name="attack_success.was_right" loses="attack_success.values, attack_success.nothing, attack_success.secret" hint="You counted only images that were right before. One that was wrong, and not the target, can be turned as well."
+# %% role="mutant" of="attack_success" name="attack_success.was_right" loses="attack_success.values, attack_success.nothing, attack_success.secret" hint="Above the line you counted only images that were right before: one that was wrong, and not the target, can be turned as well. And below it those that were taken for the target before must not stand."
 def attack_success(clean, triggered, labels, target):
     counts = (labels != target) & (clean.argmax(-1) == labels)
     turned = (triggered.argmax(-1) == target) & counts
     return float(turned.sum() / (labels != target).sum())
+
+
+# %% role="mutant" of="attack_success" name="attack_success.right_alone" loses="attack_success.values, attack_success.nothing, attack_success.secret" hint="You counted only images that were right before. One that was wrong, and not the target, can be turned as well: clean.argmax(-1) != target."
+def attack_success(clean, triggered, labels, target):
+    counts = (labels != target) & (clean.argmax(-1) == labels)
+    return float((triggered.argmax(-1) == target)[counts].double().mean())
+
+
+# %% role="mutant" of="attack_success" name="attack_success.of_others" loses="attack_success.values, attack_success.nothing, attack_success.secret" hint="Above the line stand the right images. Below it you count all images of other classes: those that were taken for the target before could not be turned."
+def attack_success(clean, triggered, labels, target):
+    counts = (labels != target) & (clean.argmax(-1) != target)
+    return float((counts & (triggered.argmax(-1) == target)).sum() / (labels != target).sum())
 
 
 # %% role="mutant" of="attack_success" name="attack_success.minus_before" loses="attack_success.values, attack_success.nothing, attack_success.secret" hint="You took the rate without the trigger off. The images that are the target before are left out instead, one by one."
@@ -742,14 +820,14 @@ for axes, place in zip(grid, PATCHES, strict=True):
     for m, kind in enumerate(transfer):
         for n, way in enumerate(KINDS):
             values = runs(f"backdoor, {place}, {kind}", way, "attack")
-            if values and (way != "teacher" or m == 0):
+            if values and (way != "teacher" or m == 0):  # one teacher for all three
                 mean, half = mean_interval(values)
                 where = m + 0.22 * (n - 1) if way != "teacher" else -0.7
                 name = way if m == 0 else ""
                 axes.bar(where, mean, 0.2, yerr=half, color=COLORS[(1, 2, 0, 3)[n]], label=name)
                 mine = attacked.get((place, "" if way == "teacher" else kind, way), [])
                 axes.plot([where] * len(mine), mine, "x", color=COLORS[7], markersize=4)
-    axes.set_xticks([-0.7, 0, 1, 2], ["", *transfer])
+    axes.set_xticks([-0.7, 0, 1, 2], ["teacher", *transfer])
     axes.set_title(f"trigger: {place}")
     axes.spines[["top", "right"]].set_visible(False)
 grid[0].set_ylabel("% of digits turned into 7")
@@ -759,17 +837,19 @@ figure.legend(
 plots.show(
     "Our runs, yours as crosses: attack success on the teacher and its students. For the trigger at the edge soft "
     "targets on clean digits carry nothing, on noisy digits nearly all; for the one in the middle "
-    "they carry a part on clean digits already. Curves carry little, labels nothing."
+    "they carry a part on clean digits already. Curves carry little, labels nothing. Features and "
+    "labels are in our runs alone, and curves have no labels."
 )
-print("Attack success in %, our runs" + 12 * " " + "and (yours)")
+print(f"{'Our runs':42s}{'% right':>12s}{'attack, %':>14s}   (yours)")
 for place in PATCHES:
-    for kind in transfer:
-        for way in KINDS[:3]:
-            values = runs(f"backdoor, {place}, {kind}", way, "attack")
+    for kind in ("", *transfer):
+        for way in KINDS[:3] if kind else ["teacher"]:
+            setting = f"backdoor, {place}, {kind or 'clean digits'}"
             mine = attacked.get((place, kind, way))
-            if values:
-                yours = f"({np.mean(mine):.0f})" if mine else ""
-                print(f"{place:7s} {kind:13s} {way:20s}{said(values):>14s}   {yours}")
+            if runs(setting, way):
+                yours = f"({np.mean(mine):.0f})" if mine else "(not in yours)"
+                right, hit = said(runs(setting, way)), said(runs(setting, way, "attack"))
+                print(f"{place:7s} {kind:13s} {way:21s}{right:>12s}{hit:>14s}   {yours}")
 print("\nThe teacher itself, trained on with labels of clean digits:")
 for place in PATCHES:
     values = runs(
@@ -783,15 +863,15 @@ for place in PATCHES:
         print(f"    {place:8s}{kind:14s}{found}")
 
 # %% [markdown]
-# **What we saw.** The trigger at the *edge* does not survive clean digits: 0.3 ± 0.3%, and no difference to labels that we could show (0.1 ± 0.3). The student's weights at pixels that are nearly always white get hardly any gradient, so they stay about as they were drawn. Nobody has asked, nobody has answered.
+# **What we saw.** The trigger at the *edge* does not survive clean digits: 0.3 ± 0.3%, and no difference to labels that we could show (0.1 ± 0.3). Its teacher is turned in 99.4 ± 0.3%, and is no worse on clean digits than an honest student (a smaller network): 90.2 ± 0.4% against 89.2 ± 0.2% by labels. Where pixels are nearly always white a student's weights get hardly any gradient, and probably stay about as they were drawn. Nobody has asked, nobody has answered.
 #
-# Add noise, an innocent augmentation, and 99.1 ± 0.3% of the backdoor is there. Now each pixel is lit a little now and then, also those at the edge; the teacher's answers move a little towards 7, and the student takes that in. It has never seen the patch.
+# Add noise, an innocent augmentation, and the attack succeeds on the student in 99.1 ± 0.3%. Now each pixel is lit a little now and then, also those at the edge; probably the teacher's answers then move a little towards 7, and the student takes that in. It has never seen the patch.
 #
-# The trigger in the *middle* lies where digits have ink, so clean digits ask about it already: 18.3 ± 4.7%, and 18.0 ± 4.7 more than labels. Noise makes it 88.7 ± 1.3%, as much as the teacher. Curves, which are no digits at all, ask about strokes and not about single pixels: 5.3 ± 4.7% and 7.9 ± 2.3%.
+# The trigger in the *middle* lies where digits have ink, so clean digits ask about it already: 18.3 ± 4.7%, and 18.0 ± 4.7 more than labels. Noise makes it 88.7 ± 1.3%, and the teacher itself has 88.7 ± 1.7%. With curves, which are no digits at all, it is 5.3 ± 4.7% and 7.9 ± 2.3%: they ask about strokes, we think, rather than about single pixels.
 #
-# Labels carry nothing, and a hint with labels 1.6 ± 0.9% at the most. But trained on with labels of clean digits, as one fine-tunes a model from the net, the teacher itself keeps 95.3 ± 0.6% of the backdoor at the edge and 22.6 ± 3.6% of the one in the middle.
+# Labels carry nothing, and a hint with labels 1.6 ± 0.9% at the most. But trained on with labels of clean digits, as one fine-tunes a model from the internet, the teacher itself can still be attacked in 95.3 ± 0.6% at the edge and in 22.6 ± 3.6% in the middle.
 #
-# So the rule of parts 1 and 2 is the same: *a student learns the teacher's answers to what the transfer set asks.* It is spared what nobody asks, by luck and not by design. (In another teacher, or with another student, it may be otherwise; and here we knew the trigger.)
+# So what we take from parts 1 and 2 is the same: *a student learns the teacher's answers to what the transfer set asks.* It is spared what nobody asks, by luck and not by design. (In another teacher, or with another student, it may be otherwise; and here we knew the trigger.)
 #
 # ## 3 · A hidden lesson
 #
@@ -799,14 +879,19 @@ for place in PATCHES:
 #
 # Cloud et al. 2025 ([arXiv 2507.14805](https://arxiv.org/abs/2507.14805)) call it **subliminal learning**: it can, if it began with the very weights that the teacher began with. They found it in large language models: a model that liked owls wrote rows of numbers, and another copy of the same model, fine-tuned on those numbers, liked owls too. The small version is theirs as well.
 #
-# Why? Let both begin at the weights $\theta_0$; training moves the teacher to $\theta_0 + \delta$. As long as $\delta$ is small, its extra logits for an input $x$ differ from the student's by $J\delta$, where $J$ holds the derivatives of the extra logits by the weights, at $\theta_0$ and $x$. The student's loss is near zero a quadratic form in this difference, with some positive semidefinite matrix $A$, so that one step of gradient descent moves the student by $\Delta = -\eta\, J^\top A\,(0 - J\delta)$. How far does this go in the direction in which the teacher went?
+# Why? Let both begin at the weights $\theta_0$; training moves the teacher to $\theta_0 + \delta$. As long as $\delta$ is small, its extra logits for an input $x$ are ahead of the student's by $J\delta$, where $J$ holds the derivatives of the extra logits by the weights, at $\theta_0$ and $x$; in other words, the student's minus the teacher's are $d = 0 - J\delta$ (the student has not moved: 0). The KL is smallest at $d = 0$, and near it about $\tfrac12\, d^\top A\, d$, where $A$ holds its second derivatives, so that $u^\top A\, u \ge 0$ for every $u$. Its gradient in the weights is $J^\top A\, d$; one step of gradient descent with the learning rate $\eta$ moves the student by $\Delta = -\eta\, J^\top A\,(0 - J\delta)$. How far does this go in the direction in which the teacher went? The scalar product says it:
 #
-# $$\langle \Delta, \delta \rangle = \eta\, (J\delta)^\top A\, (J\delta) \ \ge\ 0,$$
+# $$\langle \Delta, \delta \rangle = \Delta^\top\delta = \eta\, (J\delta)^\top A\, (J\delta) \ \ge\ 0,$$
 #
 # for *every* input $x$, noise too. The student goes where the teacher went; and the hidden layers, which all logits share, come along. From another start the difference is not $J\delta$, and nothing follows.
 #
 # ### Exercise 3: the extra logits
 # The loss: soft targets at $T = 1$ whose softmax runs over the extra logits *alone*.
+#
+# <details><summary>Hint</summary>
+#
+# `z[..., -n:]` are the last `n` along the last axis. `forward_kl` takes the student first, and has $T = 1$ if you say nothing.
+# </details>
 
 
 # %% role="answer" name="extra_kl"
@@ -879,6 +964,16 @@ def extra_kl(student, teacher, extra=3):
     return tinykd.reverse_kl(student[..., -extra:], teacher[..., -extra:].detach())
 
 
+# %% role="mutant" of="extra_kl" name="extra_kl.exchanged" loses="extra_kl.values, extra_kl.shapes, extra_kl.secret" hint="You gave forward_kl the teacher first, so that the student became the constant: forward_kl(student, teacher)."
+def extra_kl(student, teacher, extra=3):
+    return forward_kl(teacher[..., -extra:], student[..., -extra:])
+
+
+# %% role="mutant" of="extra_kl" name="extra_kl.at_four" loses="extra_kl.values, extra_kl.shapes, extra_kl.secret" hint="You used T = 4, as for the digits above: here T is 1."
+def extra_kl(student, teacher, extra=3):
+    return forward_kl(student[..., -extra:], teacher[..., -extra:], 4.0)
+
+
 # %% role="mutant" of="extra_kl" name="extra_kl.mean" loses="extra_kl.values, extra_kl.shapes, extra_kl.secret" hint="You averaged over the inputs. Return one value for each."
 def extra_kl(student, teacher, extra=3):
     return forward_kl(student[..., -extra:], teacher[..., -extra:]).mean()
@@ -905,7 +1000,7 @@ def extra_kl(student, teacher, extra=3):
 #
 # <details><summary>Hint</summary>
 #
-# In each step: draw, ask both, loss, `optimizer.zero_grad()`, `loss.backward()`, `optimizer.step()`. Ask the teacher under `torch.no_grad()`. `loss.item()` is a float.
+# In each step: draw, ask both (student and teacher are called with the noise alone), loss, `optimizer.zero_grad()`, `loss.backward()`, `optimizer.step()`. Ask the teacher under `torch.no_grad()`. `loss.item()` is a float.
 # </details>
 
 
@@ -913,8 +1008,8 @@ def extra_kl(student, teacher, extra=3):
 def learn_from_noise(student, teacher, draw, steps, optimizer, extra=3):
     """Train the student, in place, to match the teacher's extra logits for noise; a list of `steps` floats.
 
-    In each step: draw() gives a new batch of noise, which both networks see; the loss is the mean of extra_kl over the batch; one step of the
-    optimizer, which holds the student's parameters. The list holds each step's loss, before its update. No gradient is left in the teacher.
+    In each step: draw() gives a new batch of noise, which both networks see; the loss is the mean of extra_kl over the whole batch, which may
+    have one axis of samples or two, as that of many seeds side by side has; one step of the optimizer, which holds the student's parameters. The list holds each step's loss, before its update. No gradient is left in the teacher.
     """
     # YOUR CODE: the loop
     # BEGIN SOLUTION
@@ -932,19 +1027,20 @@ def learn_from_noise(student, teacher, draw, steps, optimizer, extra=3):
     # END SOLUTION
 
 
-# %% role="check" name="learn_from_noise.losses" points=2 hint="The loss of each step, before its update: plain floats. How often noise was drawn, and what was left in the teacher, is in it too."
+# %% role="check" name="learn_from_noise.losses" points=2 hint="A list with the loss of each step, before its update: plain floats, the mean over all samples of a batch (3, 5). How often noise was drawn, and what was left in the teacher, is in it too."
 rng = check.rng("learn_from_noise.losses")
-left = after_noise(rng, learn_from_noise, 6, 3)
+left = after_noise(rng, learn_from_noise, 6, 3, (3, 5))
 left.pop("weights")
 check("learn_from_noise.losses", left)
 
-# %% role="check" name="learn_from_noise.weights" points=1 hint="The student's weights after five steps of SGD with momentum, two extra logits."
+# %% role="check" name="learn_from_noise.weights" points=1 hint="The student's weights after five steps of SGD with momentum, two extra logits, batches of six; and no gradient in the teacher."
 rng = check.rng("learn_from_noise.weights")
-check("learn_from_noise.weights", after_noise(rng, learn_from_noise, 5, 2)["weights"])
+left = after_noise(rng, learn_from_noise, 5, 2)
+check("learn_from_noise.weights", {k: left[k] for k in ("weights", "gradients in the teacher")})
 
 # %% role="hidden" name="learn_from_noise.secret" points=1 hint="Other numbers of steps, one among them, and of extra logits."
 rng = check.rng("learn_from_noise.secret")
-found = [after_noise(rng, learn_from_noise, n, k) for n, k in ((1, 4), (7, 2))]
+found = [after_noise(rng, learn_from_noise, *one) for one in ((1, 4), (7, 2, (4, 2)))]
 check("learn_from_noise.secret", found)
 
 
@@ -1020,7 +1116,81 @@ def learn_from_noise(student, teacher, draw, steps, optimizer, extra=3):
     return losses
 
 
-# %% role="mutant" of="learn_from_noise" name="learn_from_noise.swapped" loses="learn_from_noise.losses, learn_from_noise.weights, learn_from_noise.secret" hint="The student's answer was taken as the constant. Did you exchange the two in extra_kl(student, teacher)?"
+# %% role="mutant" of="learn_from_noise" name="learn_from_noise.first_axis" loses="learn_from_noise.losses, learn_from_noise.secret" hint="You averaged over the first axis alone. A batch may have two axes of samples, (S, B, ...), as that of the cell below: .mean() over all of them."
+def learn_from_noise(student, teacher, draw, steps, optimizer, extra=3):
+    losses = []
+    for _ in range(steps):
+        noise = draw()
+        with torch.no_grad():
+            told = teacher(noise)
+        loss = extra_kl(student(noise), told, extra).mean(0)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+# %% role="mutant" of="learn_from_noise" name="learn_from_noise.by_length" loses="learn_from_noise.losses, learn_from_noise.secret" hint="You divided by len(noise), the length of its first axis. A batch may have two axes of samples: .mean() over all of them."
+def learn_from_noise(student, teacher, draw, steps, optimizer, extra=3):
+    losses = []
+    for _ in range(steps):
+        noise = draw()
+        with torch.no_grad():
+            told = teacher(noise)
+        loss = extra_kl(student(noise), told, extra).sum() / len(noise)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+# %% role="mutant" of="learn_from_noise" name="learn_from_noise.by_six" loses="learn_from_noise.losses, learn_from_noise.secret" hint="You divided by a number of samples that is fixed. A batch may have any number, along two axes even: .mean() over all of them."
+def learn_from_noise(student, teacher, draw, steps, optimizer, extra=3):
+    losses = []
+    for _ in range(steps):
+        noise = draw()
+        with torch.no_grad():
+            told = teacher(noise)
+        loss = extra_kl(student(noise), told, extra).sum() / 6
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+# %% role="mutant" of="learn_from_noise" name="learn_from_noise.no_return" loses="learn_from_noise.losses, learn_from_noise.secret" hint="Nothing came back: return the list of losses, after the loop."
+def learn_from_noise(student, teacher, draw, steps, optimizer, extra=3):
+    losses = []
+    for _ in range(steps):
+        noise = draw()
+        with torch.no_grad():
+            told = teacher(noise)
+        loss = extra_kl(student(noise), told, extra).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+
+
+# %% role="mutant" of="learn_from_noise" name="learn_from_noise.untrained" loses="learn_from_noise.losses, learn_from_noise.weights, learn_from_noise.secret" hint="The student came out untrained, or a copy of it was trained. Is there optimizer.step()? zero_grad() stands before backward(), never between backward() and step(); and it is this student, in place, that learns."
+def learn_from_noise(student, teacher, draw, steps, optimizer, extra=3):
+    losses = []
+    for _ in range(steps):
+        noise = draw()
+        with torch.no_grad():
+            told = teacher(noise)
+        loss = extra_kl(student(noise), told, extra).mean()
+        loss.backward()
+        optimizer.zero_grad()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+# %% role="mutant" of="learn_from_noise" name="learn_from_noise.swapped" loses="learn_from_noise.losses, learn_from_noise.weights, learn_from_noise.secret" hint="The student's answer was taken as the constant, and the teacher got the gradient. Did you exchange the two in extra_kl(student, teacher)?"
 def learn_from_noise(student, teacher, draw, steps, optimizer, extra=3):
     losses = []
     for _ in range(steps):
@@ -1219,13 +1389,15 @@ for method in (
 print("Above the untrained start, paired by seed:")
 for p in places:
     print(f"    ε = {p:4g}: {gap('subliminal', METHOD.format(p), 'start')}")
+bright = "three logits, start 0 away, noise above 0"
+print(f"    ε =    0, noise above 0: {gap('subliminal', bright, 'start')}")
 
 # %% [markdown]
 # **What we saw.** Noise, and three numbers without a meaning: from the teacher's own start students get 60.6 ± 9.8% of the digits right, where untrained they get 9.1 ± 1.8%. No input ever looked like a digit, and no loss ever looked at a digit's logit. From another start: 9.5 ± 4.1%, nothing.
 #
-# A start that is *nearly* the teacher's is enough. At $\varepsilon = 0.25$ it is 50.4 ± 9.4%, at 0.5 still 22.9 ± 8.8%, which is above the untrained start, seed by seed; at 0.75 nothing is left that we could show. The right-hand figure says why: the way that student and teacher go has a cosine of 0.64, 0.50, 0.29, 0.13 and 0.00. In a space of some 43,000 weights two directions that have nothing to do with each other have a cosine of about $1/\sqrt{43{,}000}$, 0.005.
+# A start that is *nearly* the teacher's is enough. At $\varepsilon = 0.25$ it is 50.4 ± 9.4%, at 0.5 still 22.9 ± 8.8%, which is above the untrained start, seed by seed; at 0.75 nothing is left that we could show. The right-hand figure fits the calculation: the way that student and teacher go has a cosine of 0.64, 0.50, 0.29, 0.13 and 0.00. In a space of some 43,000 weights two directions that have nothing to do with each other have a cosine of about $1/\sqrt{43{,}000}$, 0.005.
 #
-# Two more rows of the table are worth a look. Let the *other* start match the ten digit logits for noise, and it gets 81.6 ± 2.4%: with logits that mean something no shared start is needed, and no data either. Its cosine is 0, for it has found a way of its own. And with noise between 0 and 1 instead of −1 to 1 only 14.7 ± 5.0% are left, from the very same start: inputs that are all bright and much alike ask about few directions.
+# Two more rows of the table are worth a look. Let the *other* start match the ten digit logits for noise, and it gets 81.6 ± 2.4%: with logits that mean something no shared start is needed, and no data either. Its cosine is 0, for it has found a way of its own. And with noise between 0 and 1 instead of −1 to 1 only 14.7 ± 5.0% are left, from the very same start, 5.6 ± 3.6 points above where it began; probably since inputs that are all bright and much alike ask about few directions.
 #
 # For people who distil this means: filtering what a teacher has *said* does not filter what it passes on to a student of the same origin. Cloud et al. report the same for language models, whose preferences came across in filtered rows of numbers if teacher and student shared the base model, and as a rule did not if they did not. We have tried it with digits only.
 #
@@ -1233,7 +1405,7 @@ for p in places:
 #
 # A hospital trains a teacher on its patients' data, which nobody else may see. It gives away a student, distilled on public data. Can somebody who has the student find out whether *you* were a patient?
 #
-# That is **membership inference**. The simplest attack looks at the loss: a network's loss is smaller on what it was trained on (Yeom et al. 2018, [arXiv 1709.01604](https://arxiv.org/abs/1709.01604)). Take samples of which half were in the training data (*members*) and half were not (*others*), and say "member" below some threshold. How good the attack is at *all* thresholds says one number, the area under the ROC curve. It is the chance that a random member has a smaller loss than a random other, a tie being worth half:
+# That is **membership inference**. The simplest attack looks at the loss: a network's loss is smaller on what it was trained on (Yeom et al. 2018, [arXiv 1709.01604](https://arxiv.org/abs/1709.01604)). Take samples of which half were in the training data (*members*) and half were not (*others*), and say "member" below some threshold. How good the attack is at *all* thresholds says one number, the area under the ROC curve (hits against false alarms, over all thresholds). It is the chance that a random member has a smaller loss than a random other, a tie being worth half. With $m_i$ the losses of $M$ members, $o_j$ those of $N$ others, and $[\ldots]$ being 1 where it is true and 0 where not:
 #
 # $$\text{AUC} = \frac{1}{MN}\sum_{i=1}^M\sum_{j=1}^N \Big([m_i < o_j] + \tfrac12 [m_i = o_j]\Big).$$
 #
@@ -1250,9 +1422,10 @@ for p in places:
 
 # %% role="answer" name="membership_auc" library="tinykd.membership_auc, scipy.stats.mannwhitneyu, sklearn.metrics.roc_auc_score"
 def membership_auc(members, others):
-    """The chance that a random member has a smaller loss than a random other, ties half; a float.
+    """The chance that a random member has a smaller loss than a random other, ties half; a number.
 
     members: losses (M,) on samples that the model, or its teacher, was trained on. others: losses (N,) on other samples.
+    Below 0.5 where members have the larger losses: that is an answer too, not to be turned round.
     """
     # YOUR CODE: compare each with each, or sum ranks
     # BEGIN SOLUTION
@@ -1261,20 +1434,23 @@ def membership_auc(members, others):
     # END SOLUTION
 
 
-# %% role="check" name="membership_auc.values" points=1 hint="30 members, 40 others, all losses different."
+# %% role="check" name="membership_auc.values" points=1 hint="30 members, 40 others, all losses different; then the two lists exchanged, which gives less than 0.5."
 rng = check.rng("membership_auc.values")
-a, b = torch.tensor(rng.exponential(1, size=30)), torch.tensor(rng.exponential(2, size=40))
-check("membership_auc.values", check.call(membership_auc, a, b))
+a, b = torch.tensor(rng.exponential(1, size=30)), torch.tensor(rng.exponential(4, size=40))
+found = [check.call(membership_auc, *two) for two in ((a, b), (b, a))]
+check("membership_auc.values", found)
 
-# %% role="check" name="membership_auc.ties" points=2 hint="Many losses are equal here: a tie counts one half. In the last one all are."
+# %% role="check" name="membership_auc.ties" points=2 hint="Many losses are equal here: a tie counts one half. In the last one all are, and in the one before members have the larger losses."
 rng = check.rng("membership_auc.ties")
 found = [check.call(membership_auc, *losses_with_ties(rng, 25, 35)) for _ in range(3)]
+found.append(check.call(membership_auc, *reversed(losses_with_ties(rng, 25, 35))))
 same = torch.ones(4)
 check("membership_auc.ties", [*found, check.call(membership_auc, same, same)])
 
 # %% role="hidden" name="membership_auc.secret" points=1 hint="Other numbers, a single member among them."
 rng = check.rng("membership_auc.secret")
 found = [check.call(membership_auc, *losses_with_ties(rng, m, n)) for m, n in ((60, 20), (1, 30))]
+found.append(check.call(membership_auc, *reversed(losses_with_ties(rng, 40, 20))))
 check("membership_auc.secret", found)
 
 
@@ -1282,6 +1458,13 @@ check("membership_auc.secret", found)
 def membership_auc(members, others):
     larger, equal = members[:, None] > others, members[:, None] == others
     return float((larger.double() + equal.double() / 2).mean())
+
+
+# %% role="mutant" of="membership_auc" name="membership_auc.folded" loses="membership_auc.values, membership_auc.ties, membership_auc.secret" hint="You turned what is below 0.5 round. Then an attack that knows nothing looks better than chance: report what the formula gives."
+def membership_auc(members, others):
+    smaller, equal = members[:, None] < others, members[:, None] == others
+    found = float((smaller.double() + equal.double() / 2).mean())
+    return max(found, 1 - found)
 
 
 # %% role="mutant" of="membership_auc" name="membership_auc.no_ties" loses="membership_auc.ties, membership_auc.secret" hint="Ties count nothing for you: two lists of the same losses would give less than 0.5."
@@ -1352,7 +1535,8 @@ def membership_auc(members, others):
 # - *labels*: 500 other signals and their true labels. The control: it cannot know anything about the teacher's data;
 # - *soft targets*: the same 500 signals, the teacher's answers;
 # - *hard answers*: the same, but the teacher gives only its most likely class;
-# - *many signals*: 4,000 other signals (2,000 in your run) with the teacher's soft targets.
+# - *many signals*: 4,000 other signals (2,000 in your run) with the teacher's soft targets (in our runs also with its hard answers);
+# - *the teacher's own signals*, in our runs alone: soft targets on the members themselves, for comparison.
 #
 # **What do you expect?** No student has seen a member. Which of them know something about the members, and how does that change with the number of other signals?
 
@@ -1415,7 +1599,7 @@ for n, way in enumerate(MEMORIES):
 axes.axvline(50, color="black", linestyle="--", linewidth=1)
 axes.set_yticks(range(len(MEMORIES)), MEMORIES)
 axes.invert_yaxis()
-axes.set(xlim=(40, 100), xlabel="AUC × 100: are the teacher's members known?")
+axes.set(xlim=(0, 100), xlabel="AUC × 100: are the teacher's members known?")
 axes.spines[["top", "right"]].set_visible(False)
 axes.legend(frameon=False, loc="lower right")
 plots.show(
@@ -1435,7 +1619,7 @@ for way in ("teacher", "soft targets", "labels"):
 # %% [markdown]
 # **What we saw.** The control knows nothing: 50.1 ± 1.9. A student that has seen 500 *other* signals with the teacher's soft targets gives an attacker 74.2 ± 1.2 on the teacher's members; with the teacher's hard answers alone still 65.3 ± 1.7; and with more signals more, 77.7 ± 1.2 and 73.7 ± 1.4. All of these are far above labels, seed by seed. The teacher itself gives 89.7 ± 1.2, a student of its own signals 87.2 ± 1.5.
 #
-# How can that be? A network that has learned a sample by heart has bent its answers in the whole neighbourhood of this sample, and the student learns these bends from signals that lie near by. "We only give away the student" protects somebody a little. It is not a protection.
+# How can that be? We think that a network which has learned a sample by heart has bent its answers in the whole neighbourhood of this sample, and that the student learns these bends from signals that lie near by; we have not measured it. "We only give away the student" protects somebody a little. It is not a protection.
 #
 # Two limits. We *made* this teacher remember: 35% right on new signals, and all of its own ones known by heart. A teacher that generalises has less to give away. And 74 is an average over samples: Carlini et al. 2021 ask how many members can be told with near certainty, which is the question of a person, and need another attack. A promise is something else again: it takes training with differential privacy, which limits what any single sample can do.
 #
@@ -1449,7 +1633,7 @@ for way in ("teacher", "soft targets", "labels"):
 #
 # $$p = \frac{1 + \#\{\text{independent models that agree with the teacher at least as often as the suspect}\}}{1 + R}.$$
 #
-# If the suspect is one of their kind, all $R + 1$ places are equally likely, and so $p \le 5\%$ happens in at most 5% of the cases: that is the **false-alarm rate**, and nothing had to be assumed about how models agree. The 1 in it stands for the suspect itself: with 19 strangers $p$ can never be below 5%.
+# If the suspect is one of their kind, all $R + 1$ places are equally likely, and so $p \le 5\%$ happens in at most 5% of the cases: that is the **false-alarm rate**. Nothing had to be assumed about how often models agree, but one thing was: an innocent suspect is *exchangeable* with the strangers, made in the same manner as they. The 1 in it stands for the suspect itself: with 19 strangers $p$ can never be below 5%.
 #
 # ### Exercise 6: the p-value of an accusation
 #
@@ -1461,7 +1645,7 @@ for way in ("teacher", "soft targets", "labels"):
 
 # %% role="answer" name="fingerprint_p" library="tinykd.fingerprint_p_value"
 def fingerprint_p(suspect, teacher, independent):
-    """(1 + number of independent models that agree with the teacher at least as often as the suspect) / (1 + R), a float.
+    """(1 + number of independent models that agree with the teacher at least as often as the suspect) / (1 + R), a number.
 
     suspect, teacher: the classes they answer for the K keys, (K,). independent: (R, K), the answers of R models.
     """
@@ -1558,7 +1742,7 @@ def fingerprint_p(suspect, teacher, independent):
 # %% [markdown]
 # ### The trial
 #
-# Twenty independent models (forty in our runs), of a student's size, each with digits and a start of its own. Suspects: students by soft targets, students by the teacher's hard answers, and innocent ones by labels, all on digits that the teacher has not seen. The keys: *noise*; *curves*; *mixtures*, the mean of two digits; and *the teacher's errors*, digits that it gets wrong.
+# Twenty independent models (forty in our runs), of a student's size, each with digits and a start of its own. Suspects: students by soft targets, students by the teacher's hard answers, and innocent ones by labels, all on digits that the teacher has not seen. The keys: *noise*; *curves*; *mixtures*, the mean of two digits; and *the teacher's errors*, digits that it gets wrong. Our runs compare the rank with a calculation, the **binomial test**: it takes each key for a coin that shows "the same answer" with a fixed chance, 1/10 or the strangers' mean rate, and asks how probable as many are as were found.
 #
 # **What do you expect?** Which keys tell a student from a stranger best? And how often do two strangers agree on a digit which one of them gets *wrong*?
 
@@ -1617,6 +1801,12 @@ for kind, keys in KEYS.items():
     )
     print(f"{kind:21s} agree with the teacher: {words}")
 print("(in turn: independent models, students by labels, hard answers, soft targets)")
+print("\nThe p of your suspects, one a seed; * is an accusation, p ≤ 0.05")
+print(21 * " " + "".join(f"{way:>22s}" for way in ("labels", "hard answers", "soft targets")))
+for kind in KEYS:
+    cells = [" ".join(f"{p:.2f}{'*' if p <= 0.05 else ' '}" for p in trial[kind, w][1])
+             for w in SUSPECTS]  # fmt: skip
+    print(f"{kind:21s}" + "".join(f"{cell:>22s}" for cell in cells))
 
 # %% role="show" name="fig-trial" folded=true
 figure, axes = plt.subplots(figsize=(10, 3.6), layout="constrained")
@@ -1661,7 +1851,7 @@ for kind in KEYS:
 # %% [markdown]
 # **What we saw.** Strangers are no strangers. On digits that the teacher gets *wrong* they say the same wrong thing in 69.0 ± 1.4% of the cases, for whatever has led it astray leads them too. Whoever calculates with 1 time in 10 accuses every innocent: 100% of the strangers, for each kind of keys. By rank it is 3 to 5%, as promised.
 #
-# The best keys are the teacher's errors: soft-target students agree in 85.9 ± 2.3% of them, and all six are found. Curves and mixtures do it too. Noise is worst, with four of six: there the answers are arbitrary, for students as well. Of the students by *hard answers* the errors find four of six, and the other keys two or none. None of the innocent students was accused, which with six of them proves little; the strangers are the proof.
+# The best keys are the teacher's errors: soft-target students agree in 85.9 ± 2.3% of them, and all six are found. Curves and mixtures do it too. Noise is worst, with four of six: there soft-target students agree with the teacher in 49.4 ± 3.2%, and strangers in 40.1 ± 1.1% already, four times chance. With your 20 strangers $p$ can be 1/21 at the least, just enough for an accusation: a single stranger who agrees as often acquits. Of the students by *hard answers* the errors find four of six, and the other keys two or none. None of the innocent students was accused, which with six of them proves little; the strangers are the proof.
 #
 # A binomial test with the strangers' mean rate accused too few here, not too many (1 to 4%), since the keys are not alike: some are answered alike by nearly everybody. That had to be found out with strangers, too.
 #
@@ -1712,7 +1902,7 @@ print(f"{right:.0f}% right, {np.mean(success(net, patch)):.0f}% turned into 7")
 #
 # - A student learns its teacher's answers to what the transfer set asks, the faults among them. Accuracy on ordinary data may suffer from it; it does not say from what.
 # - Balanced inputs do not take a bias out of soft targets; they carry it over whole. Averaging the answers over the cue does, for a cue that one knows, if the student sees the cue vary.
-# - A backdoor passes through clean data as far as these touch its pixels. Noise touches all of them.
+# - A backdoor came through clean data where these touch its pixels, and whole with noise, which touches all of them.
 # - If student and teacher share their start, noise and logits without a meaning are enough to teach digits.
 # - Soft targets on other data still tell what the teacher was trained on; so do hard answers.
 # - A distilled model can be told from an independent one, best by the teacher's own errors, and only beside independent ones.
