@@ -104,14 +104,17 @@ def spoilt(rng):
 
 
 class Tiny(torch.nn.Module):
-    """A language model for the checks: one table, whose rows are added up over the prefix."""
+    """A language model for the checks: one table, the rows of the prefix added up, old ones faded."""
+
+    FADES = 0.6
 
     def __init__(self, rng, vocab=6):
         super().__init__()
         self.table = torch.nn.Parameter(torch.tensor(rng.normal(size=(vocab, vocab))))
 
     def forward(self, ids):
-        return self.table[ids].cumsum(1)  # (B, T) -> (B, T, V)
+        ages = torch.arange(ids.shape[1])[:, None] - torch.arange(ids.shape[1])
+        return (self.FADES ** ages.double()).tril() @ self.table[ids]  # (B, T) -> (B, T, V)
 
 
 class Descent:
@@ -132,20 +135,35 @@ class Descent:
 
 
 def writer(rng, room=5, end=1):
-    """sample(model, prompt) for a Tiny: the same weights and prompt give the same answer."""
+    """sample(model, prompt) for a Tiny: each time that it is asked for a prompt, another answer."""
     noise = rng.gumbel(size=(16, room, 6))  # the argmax of logits + Gumbel noise is a sample
+    asked = {}
 
     def sample(model, prompt):
-        table, answer = model.table.detach().numpy(), []
-        logits = table[list(prompt)].sum(0)
-        for step in noise[(7 * sum(prompt) + len(prompt)) % 16]:
+        table, answer, logits = model.table.detach().numpy(), [], 0
+        asked[tuple(prompt)] = times = asked.get(tuple(prompt), -1) + 1
+        for token in prompt:
+            logits = Tiny.FADES * logits + table[token]
+        for step in noise[(7 * sum(prompt) + len(prompt) + 3 * times) % 16]:
             answer.append(int((logits + step).argmax()))
             if answer[-1] == end:
                 break
-            logits = logits + table[answer[-1]]
+            logits = Tiny.FADES * logits + table[answer[-1]]
         return answer
 
     return sample
+
+
+def by_hand(kind):
+    """ "forward" or "reverse" KL from its formula; nothing is detached in it."""
+
+    def divergence(student_logits, teacher_logits):
+        one, two = student_logits.log_softmax(-1), teacher_logits.log_softmax(-1)
+        if kind == "forward":
+            one, two = two, one
+        return (one.exp() * (one - two)).sum(-1)
+
+    return divergence
 
 
 def random_cut(rng, length, control=(0, 0)):
@@ -172,7 +190,9 @@ def in_numbers(spans):
 # described the version with one number a token in October 2025, and many open models of 2026 report a phase of it. The recipe is a line of lesson 13 read in another way. REINFORCE told the student to make a sample more or less likely,
 # depending on a number; call that number the token's **advantage**, as reinforcement learning does,
 #
-# $$A_t = \log p(y_t|y_{<t}) - \log q(y_t|y_{<t}), \qquad \text{loss} = -\frac1n \sum_t A_t \,\log q(y_t|y_{<t}), \qquad A_t \text{ a constant.}$$
+# $$A_t = \log p(y_t|y_{<t}) - \log q(y_t|y_{<t}), \qquad \text{loss} = -\frac1n \sum_t A_t \,\log q(y_t|y_{<t}), \qquad A_t \text{ a constant}$$
+#
+# for $n$ sampled tokens.
 #
 # A token that the teacher likes better than the student does has $A_t > 0$, and becomes more likely. In the mean over $y_t \sim q$ the gradient of the loss is the gradient of $\mathrm{KL}(q\|p)$ at this position.
 # (As with GKD, what a token leads *to* is left out; MiniLLM has that.) Programs for reinforcement learning from rewards run it with hardly a change: the reward of a token is $A_t$.
@@ -219,18 +239,19 @@ def estimates(student, teacher, samples):
 # %% role="check" name="estimates.values" points=1 hint="(3, n): rows k1, k2, k3, one column for each sample. log r = log p - log q of the sampled token, from log_softmax of both."
 def specimen(rng, size, number):
     samples = torch.tensor(np.r_[rng.permutation(size), rng.integers(size, size=number)])
-    return draw(rng, size), draw(rng, size).detach() + 3, samples
+    return draw(rng, size), (draw(rng, size).detach() + 3).requires_grad_(), samples
 
 
 rng = check.rng("estimates.values")
-check("estimates.values", [check.call(estimates, *specimen(rng, n, 4)) for n in (3, 6)])
+found = [check.call(estimates, *specimen(rng, n, 4)) for n in (3, 6)]
+check("estimates.values", {"one tensor": [torch.is_tensor(x) for x in found], "values": found})
 
 
-# %% role="check" name="estimates.gradient" points=1 hint="The gradient in the student's logits of each row's mean. It must flow through log q; detach the teacher alone."
+# %% role="check" name="estimates.gradient" points=1 hint="The gradients of each row's mean, in the student's logits and in the teacher's. It must flow through log q, and none may reach the teacher: detach the teacher alone."
 def slopes(rng, size):
     student, teacher, samples = specimen(rng, size, 5)
     return [
-        with_gradient(check.call(estimates, student, teacher, samples)[k].mean(), student)[
+        with_gradient(check.call(estimates, student, teacher, samples)[k].mean(), student, teacher)[
             "gradient"
         ]
         for k in range(3)
@@ -244,12 +265,13 @@ check("estimates.gradient", slopes(rng, 5))
 # %% role="check" name="estimates.expected" points=1 hint="Each token once, weighed by the student's probability: rows 1 and 3 are then the KL itself, row 2 is not."
 def means(rng, size):
     student, teacher, _ = specimen(rng, size, 0)
-    every = check.call(estimates, student, teacher, torch.arange(size))
-    return (softmax(student) * every).sum(1)
+    every = torch.stack([*check.call(estimates, student, teacher, torch.arange(size))])
+    fits = every.shape == (3, size)
+    return {"shape": list(every.shape), "means": (softmax(student) * every).sum(1) if fits else 0}
 
 
 rng = check.rng("estimates.expected")
-check("estimates.expected", [means(rng, size) for size in (3, 8)])
+check("estimates.expected", [means(rng, size) for size in (4, 8)])
 
 
 # %% role="hidden" name="estimates.secret" points=1 hint="Logits far apart (log_softmax), a teacher that asks for gradients and must get none, samples in any order and number."
@@ -321,10 +343,22 @@ def estimates(student, teacher, samples):
     return torch.stack([-gap, gap**2 / 2, torch.expm1(gap) - gap])
 
 
-# %% role="mutant" of="estimates" name="estimates.both_learn" loses="estimates.secret" hint="A gradient reaches the teacher: detach its log-probabilities."
+# %% role="mutant" of="estimates" name="estimates.both_learn" loses="estimates.gradient, estimates.secret" hint="A gradient reaches the teacher: detach its log-probabilities."
 def estimates(student, teacher, samples):
     gap = log_softmax(teacher)[samples] - log_softmax(student)[samples]
     return torch.stack([-gap, gap**2 / 2, torch.expm1(gap) - gap])
+
+
+# %% role="mutant" of="estimates" name="estimates.transposed" loses="estimates.values, estimates.gradient, estimates.expected, estimates.secret" hint="Yours is transposed: one row for each estimator, (3, n). torch.stack([k1, k2, k3]) puts the new axis in front."
+def estimates(student, teacher, samples):
+    gap = log_softmax(teacher).detach()[samples] - log_softmax(student)[samples]
+    return torch.stack([-gap, gap**2 / 2, torch.expm1(gap) - gap], 1)
+
+
+# %% role="mutant" of="estimates" name="estimates.tuple" loses="estimates.values" hint="You returned three tensors. One is asked for, of shape (3, n): torch.stack makes it."
+def estimates(student, teacher, samples):
+    gap = log_softmax(teacher).detach()[samples] - log_softmax(student)[samples]
+    return -gap, gap**2 / 2, torch.expm1(gap) - gap
 
 
 # %% role="mutant" of="estimates" name="estimates.ratio" loses="estimates.values, estimates.gradient, estimates.expected, estimates.secret" hint="Your k2 squares the difference of probabilities: it is the difference of logarithms that is squared."
@@ -369,7 +403,7 @@ print("standard deviation of one estimate: " + ", ".join(f"{s:.2f}" for s in spr
 # shows a KL that looks right, and moves at random. $k_2$ is wrong as a value and exact as a gradient: $\nabla k_2 = (\log q - \log p)\,\nabla\log q$ is REINFORCE. $k_3$, the best one to *look at*, has the gradient of the **other** direction:
 # $\nabla k_3 = (1 - r)\,\nabla \log q$, in the mean $-\sum_y p(y)\nabla\log q(y)$, the forward KL's. Which one a library backpropagates is worth a look: these are three different trainings.
 #
-# (The surrogate $-A_t \log q$ with $A_t$ a constant has the same gradient as $k_2$, sample by sample. It is the usual spelling, because then the advantage can be worked on.)
+# (A loss that is written down for its gradient alone, like $-A_t \log q$ with $A_t$ a constant, is called a **surrogate**. This one has the same gradient as $k_2$, sample by sample. It is the usual spelling, because then the advantage can be worked on.)
 #
 # ## The same in a real run
 #
@@ -491,7 +525,7 @@ plots.show(
 )
 
 # %% [markdown]
-# **What we saw.** Rows and k2 look alike: the KL comes down a little, entropy and length stay where they were. In so few steps one gains a little and the other next to nothing; that is what a healthy start looks like. With $k_1$ as a loss entropy and length stay too. The KL does not
+# **What we saw.** Rows and k2 look alike: the KL comes down a little, entropy and length stay where they were. Right answers stay or rise by some points (with two answers to each of 100 problems, a few are chance); that is what a healthy start looks like. With $k_1$ as a loss entropy and length stay too. The KL does not
 # fall but drifts upwards, and right answers go down: a random walk, with a good teacher looking on. (The second panel *is* its loss. Nothing about the curve is strange, unless one knows that it should fall.) At ten times the rate every panel says so: within two steps the KL is several nats, the entropy has doubled, the answers lose their length (in other runs they
 # swing), and hardly one is right.
 #
@@ -503,10 +537,10 @@ plots.show(
 #
 # - **clip**: $A_t$ is cut to $[-c, c]$. This one is not free: with clipping the mean gradient is no longer that of the KL;
 # - **centre**: subtract the mean advantage of a group of samples, often those of the same prompt. Since $\mathbb{E}_q[b\,\nabla\log q] = 0$ for any constant $b$, this changes the noise and not the mean. (Almost: the mean holds the token itself,
-#   which makes the gradient $(n-1)/n$ as large.) $A_t$ is negative on average, by the KL: without centring most tokens are pushed down, and only the few that go up say where to.
+#   which with $n$ tokens in the group makes the gradient $(n-1)/n$ as large.) $A_t$ is negative on average, by the KL: without centring most tokens are pushed down, and only the few that go up say where to.
 #
 # ### Exercise 2: the surrogate
-# Several samples of one prompt, one in each row; they are the group. First clip, then centre.
+# Several samples of one prompt, one in each row; they are the group. First clip, then centre. (In shapes such as (B, T), T is a number of tokens; in the tables, `T = 1` is a temperature.)
 #
 # <details><summary>Hint: the order of things</summary>
 #
@@ -541,7 +575,7 @@ rng = check.rng("surrogate.clipped")
 check("surrogate.clipped", [look(surrogate, *sampled(rng, 4, 6), clip) for clip in (0.5, 1.5)])
 
 
-# %% role="check" name="surrogate.garbage" points=1 hint="What stands at unscored positions may be NaN or infinite: pick the scored ones before you compute. 0 times NaN is NaN, also in a gradient."
+# %% role="check" name="surrogate.garbage" points=1 hint="Is a number of yours NaN? What stands at unscored positions may be NaN or infinite: pick the scored ones before you compute; 0 times NaN is NaN, also in a gradient. If none is: clip here is 1, on both sides, and one mean for the whole group is subtracted after it."
 rng = check.rng("surrogate.garbage")
 check("surrogate.garbage", [look(surrogate, *spoilt(rng), 1.0) for _ in range(2)])
 
@@ -702,8 +736,9 @@ for name, (objective, who, rate) in kinds.items():
     print(f"{name:24}{steps:7}{right(student):9.1%}{right(student, temperature=0):9.1%}")
 
 # %% [markdown]
-# One run proves little. `benchmarks/beyond_one_teacher.py` did five, with other questions and other texts, and in two settings: 64 texts as here, and as many as the teacher gets right of 800 questions, more than can be read in the time. Three methods more: **soft targets**, the teacher's rows on the same
+# One run proves little. `benchmarks/beyond_one_teacher.py` did five, from the same stored teacher: the seeds vary questions, texts, samples and order, nothing else. There are two settings: 64 texts as here, and as many as the teacher gets right of 800 questions, more than can be read in the time. Three methods more: **soft targets**, the teacher's rows on the same
 # texts (forward KL); and, for few texts, **teacher writes on**: half of the time the teacher answers new questions, half of it the student is fine-tuned on old and new texts.
+# A **star** marks a difference whose 95% interval over the seeds leaves out 0; without one it is undecided.
 #
 # **What do you expect?** In which of the two settings does on-policy have a chance? And which is the better use of the teacher's time: to write, or to grade?
 
@@ -748,24 +783,30 @@ def table(settings, keys):
 
 
 table(("many texts", "few texts"), {"accuracy": "T = 1", "greedy": "greedy"})
-for one, other in (("on-policy", "start"), ("teacher writes on", "on-policy")):
+for one, other in (
+    ("on-policy", "start"),
+    ("on-policy, one number", "start"),
+    ("teacher writes on", "on-policy"),
+):
     for key, name in (("accuracy", "T = 1"), ("greedy", "greedy")):
         print(f"few texts, {one} minus {other}, {name}: {paired('few texts', one, other, key)}")
 print(
     f"many texts, on-policy minus start, greedy: {paired('many texts', 'on-policy', 'start', 'greedy')}"
 )
+texts = np.mean(column("few texts", "teacher writes on", "texts"))
+print(f"few texts, teacher writes on: {texts:.0f} texts in the end")
 print("seconds of processor time for each method:", stored["settings"]["budget"])
 
 # %% [markdown]
-# **What we saw.** Many texts: nothing comes near to reading more of them. In the same four seconds fine-tuning takes 67 steps and on-policy 10, and those ten at their large rate did harm: greedy answers lost about 20 points. (Soft targets on the same texts cost a pass of the teacher and gave a little less than labels at T = 1.)
+# **What we saw.** Many texts: at T = 1 nothing comes near to reading more of them; in greedy answers soft targets on the same texts are undecided, and on-policy is far behind. In the same four seconds fine-tuning takes 67 steps and on-policy 10, and those ten at their large rate did harm: greedy answers lost about 20 points. (Soft targets cost a pass of the teacher, so 49 steps fitted, and gave six points less than labels at T = 1, with a star.)
 #
 # Few texts: here it turns. The 64 texts have nothing left to teach; 126 more steps on them cost a point or two at T = 1 and five in greedy answers, and the teacher's whole rows on the same texts do not change that. Fourteen steps on the student's *own* answers to *new questions* bring 14 points more than labels at T = 1 and a third of all problems more in greedy answers,
 # with stars. So what on-policy needs in order to win is that fine-tuning has saturated, and that questions are free.
 #
-# And yet the last line beats it: the teacher **writes** for three seconds, a thousand texts, the student reads for three. At this size a teacher's text costs about what a student's does, is read many times, and on-policy grades each sample once. One number a token, at the rate that suited the rows, gave almost nothing: 14 steps
-# are too few for so noisy a gradient. Neither is a law. A large teacher that writes ten thousand tokens for a problem and grades a small student's in one pass turns the prices round (that is what the reports of 2025 count), and whoever has only a server's log-probabilities has no rows.
+# And yet the last row beats it: the teacher **writes** for half of the six seconds, the student reads for the other half, about 1100 texts in the end. At this size a teacher's text costs about what a student's does, is read many times, and on-policy grades each sample once. One number a token, at the rate that suited the rows, gave little: against the start it is undecided at T = 1 and nearly four
+# points, with a star, in greedy answers (nine against labels, which lost some). Sixteen steps are few for so noisy a gradient. Neither is a law. A large teacher that writes ten thousand tokens for a problem and grades a small student's in one pass turns the prices round (that is what the reports of 2025 count), and whoever has only a server's log-probabilities has no rows.
 #
-# At T = 1 all numbers are far below greedy: the bought texts were written at T = 1.5, and a student of hot texts is hot. Compare methods in both columns before you credit one of them with reasoning.
+# In most rows T = 1 is far below greedy (not where both are low: labels, soft targets and one number with few texts): the bought texts were written at T = 1.5, and a student of hot texts is hot. Compare methods in both columns before you credit one of them with reasoning.
 #
 #
 # ### Each prompt its own teacher
@@ -803,7 +844,7 @@ def internalise(student, teacher, shown, data, optimizer, sample, divergence=rev
 
     shown: the privileged ids, a list; the teacher sees them before each prompt, the student never does.
     data: a list of batches, each a list of prompts (lists of ids).
-    sample(student, prompt): the student's answer now, a list of at least one id.
+    sample(student, prompt): the student's answer now, a list of at least one id; asked again, it gives another.
     divergence(student_logits, teacher_logits), of shapes (n, V), gives (n,). The loss of a batch is its mean over all
     tokens of the answers, and those alone. optimizer has the student's parameters; a gradient that is there before
     must not count. The teacher gets no gradient.
@@ -829,7 +870,7 @@ def internalise(student, teacher, shown, data, optimizer, sample, divergence=rev
 
 
 # %% role="setup" name="internalise-specimen"
-def internalised(answer, rng, shown_length, batches, same=False, rate=0.5, divergence=reverse_kl):
+def internalised(answer, rng, shown_length, batches, same=False, rate=0.5, divergence=None):
     """What `answer` does to a tiny student: the losses, the weights afterwards, and more."""
     teacher = Tiny(rng)
     student = copy.deepcopy(teacher) if same else Tiny(rng)
@@ -838,8 +879,8 @@ def internalised(answer, rng, shown_length, batches, same=False, rate=0.5, diver
     data = [[rng.integers(2, 6, size=n).tolist() for n in (2, 1, 4)] for _ in range(batches)]
     before = teacher.table.detach().clone()
     optimizer, sample = Descent(student, rate), writer(rng)
-    parts = shown, data, optimizer, sample, divergence
-    losses = check.call(answer, student, teacher, *parts, may_change=[student])
+    parts = [shown, data, optimizer, sample, *([divergence] if divergence else [])]
+    losses = check.call(answer, student, teacher, *parts, may_change=[student, teacher])
     return {
         "losses": losses,
         "each a float": [isinstance(loss, float) for loss in losses],
@@ -850,27 +891,33 @@ def internalised(answer, rng, shown_length, batches, same=False, rate=0.5, diver
     }
 
 
-# %% role="check" name="internalise.nothing_shown" points=1 hint="Nothing is shown, so this is plain on-policy distillation: one step for each batch, the mean over all answer tokens of it, losses as floats."
+# %% role="check" name="internalise.nothing_shown" points=1 hint="Nothing is shown, so this is plain on-policy distillation: one step for each batch, the mean over all answer tokens of it, losses as floats. A gradient is left over from before: zero it before you go backward."
 rng = check.rng("internalise.nothing_shown")
-check("internalise.nothing_shown", internalised(internalise, rng, 0, 8, rate=1.5))
+check(
+    "internalise.nothing_shown",
+    internalised(internalise, rng, 0, 10, rate=2.0, divergence=by_hand("reverse")),
+)
 
 # %% role="check" name="internalise.shown" points=1 hint="The teacher reads shown, prompt and answer; its logits for the answer begin at len(shown) + len(prompt) - 1. The student reads no `shown`."
 rng = check.rng("internalise.shown")
 check(
     "internalise.shown",
     [
-        internalised(internalise, rng, n, 4, rate=1.0, divergence=which)
-        for n, which in ((1, reverse_kl), (3, forward_kl))
+        internalised(internalise, rng, n, 8, rate=1.5, divergence=which)
+        for n, which in ((1, by_hand("reverse")), (3, by_hand("forward")))
     ],
 )
 
 # %% role="check" name="internalise.itself" points=1 hint="Student and teacher begin with the same weights. Answers are written with the weights of that moment, inside the loop."
 rng = check.rng("internalise.itself")
-check("internalise.itself", internalised(internalise, rng, 2, 5, same=True, rate=1.0))
+check("internalise.itself", internalised(internalise, rng, 4, 12, same=True, rate=4.0))
 
 # %% role="hidden" name="internalise.secret" points=2 hint="Longer privileged texts, more batches, a larger step: nothing may be left over from the last step or from before."
 rng = check.rng("internalise.secret")
-check("internalise.secret", internalised(internalise, rng, 7, 6, rate=0.8, divergence=forward_kl))
+check(
+    "internalise.secret",
+    internalised(internalise, rng, 7, 8, rate=1.5, divergence=by_hand("forward")),
+)
 
 
 # %% role="alternative" of="internalise" name="internalise.function"
@@ -912,6 +959,175 @@ def internalise(student, teacher, shown, data, optimizer, sample, divergence=rev
         (total / count).backward()
         optimizer.step()
         losses.append((total / count).item())
+    return losses
+
+
+# %% role="mutant" of="internalise" name="internalise.shown_behind" loses="internalise.shown, internalise.itself, internalise.secret" hint="Your teacher reads `shown` behind the prompt: it stands in front of it."
+def internalise(student, teacher, shown, data, optimizer, sample, divergence=reverse_kl):
+    losses = []
+    for prompts in data:
+        gaps = []
+        for prompt in prompts:
+            answer = sample(student, prompt)
+            z = student(torch.tensor([[*prompt, *answer]]))[0, len(prompt) - 1 : -1]
+            with torch.no_grad():
+                v = teacher(torch.tensor([[*prompt, *shown, *answer]]))
+            gaps.append(divergence(z, v[0, len(shown) + len(prompt) - 1 : -1]))
+        loss = torch.cat(gaps).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+# %% role="mutant" of="internalise" name="internalise.backwards" loses="internalise.nothing_shown, internalise.shown, internalise.itself, internalise.secret" hint="Your teacher reads the prompt backwards."
+def internalise(student, teacher, shown, data, optimizer, sample, divergence=reverse_kl):
+    losses = []
+    for prompts in data:
+        gaps = []
+        for prompt in prompts:
+            answer = sample(student, prompt)
+            z = student(torch.tensor([[*prompt, *answer]]))[0, len(prompt) - 1 : -1]
+            with torch.no_grad():
+                v = teacher(torch.tensor([[*shown, *prompt[::-1], *answer]]))
+            gaps.append(divergence(z, v[0, len(shown) + len(prompt) - 1 : -1]))
+        loss = torch.cat(gaps).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+# %% role="mutant" of="internalise" name="internalise.two_answers" loses="internalise.nothing_shown, internalise.shown, internalise.itself, internalise.secret" hint="The teacher grades another answer than the student's: sample once for each prompt, and give both the same."
+def internalise(student, teacher, shown, data, optimizer, sample, divergence=reverse_kl):
+    losses = []
+    for prompts in data:
+        gaps = []
+        for prompt in prompts:
+            answer = sample(student, prompt)
+            z = student(torch.tensor([[*prompt, *answer]]))[0, len(prompt) - 1 : -1]
+            with torch.no_grad():
+                v = teacher(torch.tensor([[*shown, *prompt, *sample(student, prompt)]]))
+            gaps.append(divergence(z, v[0, len(shown) + len(prompt) - 1 : -1][: len(z)]))
+        loss = torch.cat(gaps).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+# %% role="mutant" of="internalise" name="internalise.no_constant" loses="internalise.nothing_shown, internalise.shown, internalise.secret" hint="The teacher gets a gradient: ask it under torch.no_grad(), or detach what it says. (tinykd's divergences detach it, others do not.)"
+def internalise(student, teacher, shown, data, optimizer, sample, divergence=reverse_kl):
+    losses = []
+    for prompts in data:
+        gaps = []
+        for prompt in prompts:
+            answer = sample(student, prompt)
+            z = student(torch.tensor([[*prompt, *answer]]))[0, len(prompt) - 1 : -1]
+            v = teacher(torch.tensor([[*shown, *prompt, *answer]]))
+            gaps.append(divergence(z, v[0, len(shown) + len(prompt) - 1 : -1]))
+        loss = torch.cat(gaps).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+# %% role="mutant" of="internalise" name="internalise.exchanged" loses="internalise.nothing_shown, internalise.shown, internalise.itself, internalise.secret" hint="You exchanged the two: divergence(student_logits, teacher_logits)."
+def internalise(student, teacher, shown, data, optimizer, sample, divergence=reverse_kl):
+    losses = []
+    for prompts in data:
+        gaps = []
+        for prompt in prompts:
+            answer = sample(student, prompt)
+            z = student(torch.tensor([[*prompt, *answer]]))[0, len(prompt) - 1 : -1]
+            with torch.no_grad():
+                v = teacher(torch.tensor([[*shown, *prompt, *answer]]))
+            gaps.append(divergence(v[0, len(shown) + len(prompt) - 1 : -1], z))
+        loss = torch.cat(gaps).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+# %% role="mutant" of="internalise" name="internalise.mean_of_means" loses="internalise.nothing_shown, internalise.shown, internalise.itself, internalise.secret" hint="You took a mean for each prompt and the mean of these. One mean over all answer tokens of the batch: long answers count for more."
+def internalise(student, teacher, shown, data, optimizer, sample, divergence=reverse_kl):
+    losses = []
+    for prompts in data:
+        gaps = []
+        for prompt in prompts:
+            answer = sample(student, prompt)
+            z = student(torch.tensor([[*prompt, *answer]]))[0, len(prompt) - 1 : -1]
+            with torch.no_grad():
+                v = teacher(torch.tensor([[*shown, *prompt, *answer]]))
+            gaps.append(divergence(z, v[0, len(shown) + len(prompt) - 1 : -1]))
+        loss = torch.stack([gap.mean() for gap in gaps]).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+# %% role="mutant" of="internalise" name="internalise.zero_after" loses="internalise.nothing_shown, internalise.shown, internalise.itself, internalise.secret" hint="You zero the gradients after the step, so that what was left over from before counts in the first: optimizer.zero_grad() before backward()."
+def internalise(student, teacher, shown, data, optimizer, sample, divergence=reverse_kl):
+    losses = []
+    for prompts in data:
+        gaps = []
+        for prompt in prompts:
+            answer = sample(student, prompt)
+            z = student(torch.tensor([[*prompt, *answer]]))[0, len(prompt) - 1 : -1]
+            with torch.no_grad():
+                v = teacher(torch.tensor([[*shown, *prompt, *answer]]))
+            gaps.append(divergence(z, v[0, len(shown) + len(prompt) - 1 : -1]))
+        loss = torch.cat(gaps).mean()
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    return losses
+
+
+# %% role="mutant" of="internalise" name="internalise.tensors" loses="internalise.nothing_shown, internalise.shown, internalise.itself, internalise.secret" hint="Your losses are tensors: loss.item() makes a float of one."
+def internalise(student, teacher, shown, data, optimizer, sample, divergence=reverse_kl):
+    losses = []
+    for prompts in data:
+        gaps = []
+        for prompt in prompts:
+            answer = sample(student, prompt)
+            z = student(torch.tensor([[*prompt, *answer]]))[0, len(prompt) - 1 : -1]
+            with torch.no_grad():
+                v = teacher(torch.tensor([[*shown, *prompt, *answer]]))
+            gaps.append(divergence(z, v[0, len(shown) + len(prompt) - 1 : -1]))
+        loss = torch.cat(gaps).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.detach())
+    return losses
+
+
+# %% role="mutant" of="internalise" name="internalise.a_step_for_each" loses="internalise.nothing_shown, internalise.shown, internalise.itself, internalise.secret" hint="You take a step for each prompt: one for each batch."
+def internalise(student, teacher, shown, data, optimizer, sample, divergence=reverse_kl):
+    losses = []
+    for prompts in data:
+        gaps = []
+        for prompt in prompts:
+            answer = sample(student, prompt)
+            z = student(torch.tensor([[*prompt, *answer]]))[0, len(prompt) - 1 : -1]
+            with torch.no_grad():
+                v = teacher(torch.tensor([[*shown, *prompt, *answer]]))
+            gaps.append(divergence(z, v[0, len(shown) + len(prompt) - 1 : -1]))
+            optimizer.zero_grad()
+            gaps[-1].mean().backward()
+            optimizer.step()
+        losses.append(torch.cat(gaps).mean().item())
     return losses
 
 
@@ -1121,7 +1337,7 @@ def internalise(student, teacher, shown, data, optimizer, sample, divergence=rev
 #
 # And two questions at the end. Does it write so untold? And what has it **forgotten**: does it still write plainly when told `==`?
 #
-# Below your run stands the same from `benchmarks/beyond_one_teacher.py`, five runs in equal seconds of processor time, with two methods more. **Both prompts**: half of the questions come with `==` in front, and on those the model is shown nothing
+# Below your run stands the same from `benchmarks/beyond_one_teacher.py`, five runs in equal seconds of processor time, all from the same stored model, with two methods more. **Both prompts**: half of the questions come with `==` in front, and on those the model is shown nothing
 # more, so that it teaches itself to go on as it did. (Each prompt its own teacher, and all of them one model.)
 #
 # **What do you expect?** In the first four nobody trains on prompts with `==`. Which of the four moves the model least, beyond what it must? And the untold student has never in its life written a colon behind an answer: which of the two KLs
@@ -1209,18 +1425,22 @@ for name, how in ways.items():
     if name.startswith("on-policy"):
         print(f"    its losses: {', '.join(f'{loss:.2f}' for loss in losses)}")
 
-print("\nstored: five runs, equal seconds of processor time")
+print(
+    f"\nstored: five runs, {stored['settings']['self']:.0f} seconds of processor time for each method"
+)
 table(("style",), {"accuracy": "house", "plain, told": "plain"})
 print("house: untold, in the house style to the letter; plain: told ==, in the plain one")
 mine, theirs = "on-policy, forward KL, both prompts", "labels, both prompts"
 for key, name in (("accuracy", "house"), ("plain, told", "plain")):
     print(f"both prompts, on-policy minus labels, {name}: {paired('style', mine, theirs, key)}")
+gap = paired("style", "on-policy", "on-policy, forward KL")
+print(f"on-policy, reverse KL minus forward KL, house: {gap}")
 
 # %% [markdown]
-# **What we saw.** Every way puts the instruction into the weights within three seconds; on-policy needs eleven steps where labels take 39. And every way **forgets**: told `==`, which went right in 99% of cases, the model now writes in the house style, always. Rows instead of labels do not prevent it,
+# **What we saw.** Every way puts the instruction into the weights within three seconds of processor time, in which eleven steps on-policy fitted and 39 of labels. (How few would do we did not measure.) And every way **forgets**: told `==`, which went right in 99% of cases, the model now writes the plain answer in none. Rows instead of labels do not prevent it,
 # and neither does being on-policy. On-policy self-distillation is reported to forget less than fine-tuning (SDFT, on real models); in this toy, with two instructions so much alike, it did not.
 #
-# (In your run the reverse KL may hang behind the forward one. Where the student is sure, $q$ is nearly 1 on one token, and the reverse KL, which weighs with $q$, has hardly a gradient. The forward KL weighs with the teacher's $p$. Over the five runs the difference is undecided.)
+# (In your run the reverse KL may hang behind the forward one. Where the student is sure, $q$ is nearly 1 on one token, and the reverse KL, which weighs with $q$, has hardly a gradient. The forward KL weighs with the teacher's $p$. Over the five runs the difference is undecided, as the last line says. On-policy with the forward KL is a point or two *below* labels in the house style, with a star.)
 #
 # What protects are the prompts: with `==` in half of them, nearly everything stays, at a price of some points or none in the house style. Whether labels or own samples are better then: in the plain style labels by three points, with a star; in the house style undecided. The privileged text says what shall change.
 # Only prompts can say where nothing shall.
@@ -1261,7 +1481,7 @@ for method in ("start", "labels", "soft targets", "on-policy"):
     print(f"{method:14}{np.mean(column('solution', method, 'tokens')):5.1f} tokens an answer")
 
 # %% [markdown]
-# **What we saw.** A perfect teacher, and after three seconds the model is ruined: from all right to 2 to 5 in a hundred, by every method. The teacher did not *need* the chain, so it never taught one. The student copies the leap: two digits at once, in three tokens instead of eighteen, and what it cannot see it guesses.
+# **What we saw.** A perfect teacher, and after the same three seconds the model is ruined: from all right to 2 to 5 in a hundred, by every method. The teacher did not *need* the chain, so it never taught one. The student copies the leap: two digits at once, in three tokens instead of eighteen, and what it cannot see it guesses.
 # (On your machine the run may stop halfway down.)
 #
 # Real models show a gentler form of it. Two papers of 2026 report that models which teach themselves with the solution in view write shorter and surer chains and get worse on new problems, the more so the more the teacher was shown (arXiv 2603.24472, 2607.05184). The question to ask of a privileged text is:
@@ -1500,7 +1720,7 @@ def span_gap(log_q, log_p, spans):
     """KL between the teacher's coin and the student's, for each span: (S,).
 
     log_q: (T,), the student's log-probability of each of its tokens; log_p: (T',), the teacher's of its own,
-    a constant: no gradient flows into it. spans: S of ((i, j), (k, l)), as common_spans(student, teacher) gives.
+    a constant: no gradient flows into it. spans: S of ((i, j), (k, l)), as common_spans(student, teacher) gives; tokens in none of them count for nothing.
     """
     # YOUR CODE: a sum on each side, then the formula
     # BEGIN SOLUTION
@@ -1512,16 +1732,18 @@ def span_gap(log_q, log_p, spans):
 
 
 # %% role="setup" name="span_gap-specimen"
-def coins(rng, spans, longest=3, sizes_of=(1.0, 1.0)):
+def coins(rng, spans, longest=3, sizes_of=(1.0, 1.0), shortest=1):
     """Log-probabilities of both sides, which want gradients, and spans; no probability is nearly 1."""
-    sizes = 1 + rng.integers(longest, size=(spans, 2))
-    ends = sizes.cumsum(0)
+    sizes = shortest + rng.integers(longest, size=(spans, 2))
+    gaps = rng.integers(3, size=(spans, 2))  # tokens that belong to no span
+    gaps[0] += 1
+    ends = (gaps + sizes).cumsum(0)
     ranges = [
         tuple((int(e - s), int(e)) for s, e in zip(*row, strict=True))
         for row in zip(sizes, ends, strict=True)
     ]
     sides = [
-        torch.tensor(-size * rng.uniform(0.3, 1.5, size=ends[-1, side]), requires_grad=True)
+        torch.tensor(-size * rng.uniform(0.3, 1.5, size=ends[-1, side] + 1), requires_grad=True)
         for side, size in enumerate(sizes_of)
     ]
     return *sides, ranges
@@ -1533,12 +1755,15 @@ def gap_with_gradients(span_gap, specimen):
     return with_gradient(check.call(span_gap, log_q, log_p, spans), log_q, log_p)
 
 
-# %% role="check" name="span_gap.values" points=1 hint="Both buckets of the coin, each with the teacher's probability in front; within a span the logarithms of all its tokens are added up."
+# %% role="check" name="span_gap.values" points=1 hint="Both buckets of the coin, each with the teacher's probability in front; within a span the logarithms of all its tokens are added up, from the first number of its range to the last. The last two specimens are long spans in float32: a NaN or an infinity there comes from a product that became 0."
 rng = check.rng("span_gap.values")
 found = []
 for n in (1, 4, 7):
     log_q, log_p, spans = coins(rng, n)
     found.append(check.call(span_gap, log_q, log_p, spans).detach())
+for sizes_of in ((6.0, 0.1), (0.1, 6.0)):  # P or Q is far too small for float32
+    log_q, log_p, spans = coins(rng, 2, 3, sizes_of, shortest=50)
+    found.append(check.call(span_gap, log_q.float(), log_p.float(), spans).detach())
 check("span_gap.values", found)
 
 # %% role="check" name="span_gap.gradient" points=1 hint="The gradient reaches the student's tokens and not the teacher's: detach it."
@@ -1613,11 +1838,31 @@ def span_gap(log_q, log_p, spans):
     return P * (log_P - log_Q) + (1 - P) * (torch.log1p(-P) - torch.log1p(-Q))
 
 
-# %% role="mutant" of="span_gap" name="span_gap.product" loses="span_gap.long" hint="A product of many small probabilities is 0 in float32, and its logarithm -inf. Add logarithms."
+# %% role="mutant" of="span_gap" name="span_gap.product" loses="span_gap.values, span_gap.long" hint="A product of many small probabilities is 0 in float32, and its logarithm -inf. Add logarithms."
 def span_gap(log_q, log_p, spans):
     Q = torch.stack([log_q[i:j].exp().prod() for (i, j), _ in spans])
     P = torch.stack([log_p[k:l].exp().prod() for _, (k, l) in spans]).detach()
     return P * (P.log() - Q.log()) + (1 - P) * (torch.log1p(-P) - torch.log1p(-Q))
+
+
+# %% role="mutant" of="span_gap" name="span_gap.quotient" loses="span_gap.values, span_gap.long" hint="P / Q is 0 / Q, P / 0 or 0 / 0 where float32 does not have them. Take log P - log Q, the sums that you have."
+def span_gap(log_q, log_p, spans):
+    log_Q = torch.stack([log_q[i:j].sum() for (i, j), _ in spans])
+    log_P = torch.stack([log_p[k:l].sum() for _, (k, l) in spans]).detach()
+    P, Q = log_P.exp(), log_Q.exp()
+    return P * (P / Q).log() + (1 - P) * (torch.log1p(-P) - torch.log1p(-Q))
+
+
+# %% role="mutant" of="span_gap" name="span_gap.from_zero" loses="span_gap.values, span_gap.gradient, span_gap.long" hint="You count the lengths of the spans up from 0. A span begins where its range says: tokens before it and between may belong to none."
+def span_gap(log_q, log_p, spans):
+    log_Q, log_P, x, y = [], [], 0, 0
+    for (i, j), (k, l) in spans:
+        log_Q.append(log_q[x : x + j - i].sum())
+        log_P.append(log_p[y : y + l - k].sum().detach())
+        x, y = x + j - i, y + l - k
+    log_Q, log_P = torch.stack(log_Q), torch.stack(log_P)
+    P, Q = log_P.exp(), log_Q.exp()
+    return P * (log_P - log_Q) + (1 - P) * (torch.log1p(-P) - torch.log1p(-Q))
 
 
 # %% role="mutant" of="span_gap" name="span_gap.same_numbers" loses="span_gap.values, span_gap.gradient, span_gap.long" hint="You cut the teacher's tokens at the student's numbers: the second pair of each span is the teacher's."
@@ -1847,15 +2092,19 @@ def judge(tokens, q, p, u):
 
 # %% role="setup" name="judge-specimen"
 def drafted(rng, rows, words, size=1.5, cut=0.0):
-    """Tokens drawn from q, q, p, u. cut: share of words to which one of the two gives probability 0."""
+    """Tokens drawn from q, q, p, u. cut: share of words to which one of the two gives probability 0.
+
+    Where that is so of the target and the drawn token, u is 0.
+    """
     q, p = np.exp(rng.normal(scale=size, size=(2, rows, words)))
     q[rng.random((rows, words)) < cut] = 0
     q[:, 0] += 0.1
     p[rng.random((rows, words)) < cut] = 0
     p[:, -1] += 0.1
     q, p = (x / x.sum(-1, keepdims=True) for x in (q, p))
-    tokens = [rng.choice(words, p=row) for row in q]
-    return torch.tensor(tokens), torch.tensor(q), torch.tensor(p), torch.tensor(rng.random(rows))
+    tokens = np.array([rng.choice(words, p=row) for row in q])
+    u = np.where(p[np.arange(rows), tokens] == 0, 0, rng.random(rows))
+    return tuple(torch.tensor(x) for x in (tokens, q, p, u))
 
 
 def in_the_end(judge, q, p, steps=200):
@@ -1874,15 +2123,15 @@ def in_the_end(judge, q, p, steps=200):
     return q * kept[:, 0] + (q[:, None] * replaced.view(words, steps, -1).mean(1)).sum(0)
 
 
-# %% role="check" name="judge.stays" points=1 hint="Stays where u is below p / q, both at the drafted token."
-tokens, q, p, u = drafted(check.rng("judge.stays"), 40, 6)
+# %% role="check" name="judge.stays" points=1 hint="Stays where u is below p / q, both at the drafted token; below, so that p = 0 never stays, u = 0 or not."
+tokens, q, p, u = drafted(check.rng("judge.stays"), 40, 6, cut=0.3)
 stays, _ = check.call(judge, tokens, q, p, u)
 check("judge.stays", stays)
 
-# %% role="check" name="judge.rest" points=1 hint="Where the target wants more than the draft gave: max(p - q, 0). Each row sums to 1."
-tokens, q, p, u = drafted(check.rng("judge.rest"), 12, 6)
+# %% role="check" name="judge.rest" points=1 hint="Where the target wants more than the draft gave: max(p - q, 0), exactly 0 elsewhere, also where p or q or both are 0. Each row sums to 1."
+tokens, q, p, u = drafted(check.rng("judge.rest"), 12, 6, cut=0.3)
 _, rest = check.call(judge, tokens, q, p, u)
-check("judge.rest", rest)
+check("judge.rest", {"rest": rest, "is 0": rest == 0})
 
 # %% role="hidden" name="judge.in_the_end" points=1 rtol=1e-2 atol=2e-3 hint="Whatever the draft proposes, what stands there in the end is distributed as the target's p."
 rng = check.rng("judge.in_the_end")
@@ -1928,6 +2177,27 @@ def judge(tokens, q, p, u):
     p_x, q_x = (x.gather(-1, tokens[:, None]).squeeze(-1) for x in (p, q))
     rest = (p - q).clamp_min(0)
     return u >= p_x / q_x, rest / rest.sum(-1, keepdim=True)
+
+
+# %% role="mutant" of="judge" name="judge.at_the_border" loses="judge.stays, judge.zeros" hint="You accept where u is p / q, too. With p = 0 and u = 0 a word comes that the target never says: below, not below or equal."
+def judge(tokens, q, p, u):
+    p_x, q_x = (x.gather(-1, tokens[:, None]).squeeze(-1) for x in (p, q))
+    rest = (p - q).clamp_min(0)
+    return u <= p_x / q_x, rest / rest.sum(-1, keepdim=True)
+
+
+# %% role="mutant" of="judge" name="judge.as_a_ratio" loses="judge.rest, judge.zeros" hint="Where p is 0 you divide by it, and 0 times infinity is NaN. p - q needs no division."
+def judge(tokens, q, p, u):
+    p_x, q_x = (x.gather(-1, tokens[:, None]).squeeze(-1) for x in (p, q))
+    rest = (p * (1 - q / p)).clamp(min=0)
+    return u < p_x / q_x, rest / rest.sum(-1, keepdim=True)
+
+
+# %% role="mutant" of="judge" name="judge.floor" loses="judge.rest, judge.zeros" hint="You gave each word a little, also those that the target never says: the smallest is 0."
+def judge(tokens, q, p, u):
+    p_x, q_x = (x.gather(-1, tokens[:, None]).squeeze(-1) for x in (p, q))
+    rest = (p - q).clamp(min=1e-8)
+    return u < p_x / q_x, rest / rest.sum(-1, keepdim=True)
 
 
 # %% role="mutant" of="judge" name="judge.from_p" loses="judge.rest, judge.in_the_end, judge.zeros" hint="A replacement drawn from p counts twice what was accepted already: take q away from it first."
@@ -2104,7 +2374,7 @@ print(f"speed with the forward KL's draft, against the target alone: {mean:.2f} 
 
 # %% [markdown]
 # And the text? Greedy, there is one right answer for each prompt, and the two ways must agree letter by letter. At temperature 1 we compare distributions: how often each beginning of two letters comes, from the
-# target alone, and with the worst and the best draft.
+# target alone, and with the worst draft and a distilled one. **Chi-square** adds up (count - expected)² / expected over the beginnings: 0 if all came as often as expected, and by chance alone about as much as there are beginnings, less one.
 
 # %% role="show" name="same-text-again"
 starts = [letters.encode("^" + text[:6]) for text in fresh[:20] if len(text) > 7]
@@ -2181,7 +2451,7 @@ plots.show(
 # - **Other tokens**: compare the same event on both sides. Spans of the text are one; the n-th largest probability is not.
 # - **A draft** is judged by one distance, the total variation, and distillation shortens it. The text stays the large model's, to the letter.
 #
-# **Where it did not help.** $k_1$ as a loss; one number a token in a dozen steps; on-policy with plenty of texts; ULD for pairs against letters; self-distillation against forgetting; the solution as a privileged text.
+# **Where it did not help.** $k_1$ as a loss; one number a token, which gave little in sixteen steps; on-policy with plenty of texts; ULD for pairs against letters; self-distillation against forgetting; the solution as a privileged text.
 #
 # Four rows for the table of lesson 14:
 #
