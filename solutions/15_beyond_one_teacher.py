@@ -525,9 +525,9 @@ plots.show(
 )
 
 # %% [markdown]
-# **What we saw.** Rows and k2 look alike: the KL comes down a little, entropy and length stay where they were. Right answers stay or rise by some points (with two answers to each of 100 problems, a few are chance); that is what a healthy start looks like. With $k_1$ as a loss entropy and length stay too. The KL does not
-# fall but drifts upwards, and right answers go down: a random walk, with a good teacher looking on. (The second panel *is* its loss. Nothing about the curve is strange, unless one knows that it should fall.) At ten times the rate every panel says so: within two steps the KL is several nats, the entropy has doubled, the answers lose their length (in other runs they
-# swing), and hardly one is right.
+# **What we saw.** Rows and k2 look alike: after some ups and downs the KL ends a little lower, entropy and length stay about where they were. Right answers stay or rise by some points (with two answers to each of 100 problems, a few are chance); that is what a healthy start looks like. With $k_1$ as a loss entropy and length stay too. The KL does not
+# fall but drifts upwards, and right answers go down: a random walk, with a good teacher looking on. (The second panel *is* its loss. Nothing about the curve is strange, unless one knows that it should fall.) At ten times the rate every panel says so: within a few steps the KL is several nats, the entropy has doubled, the length of the answers swings (in other runs it only
+# falls), and hardly one is right.
 #
 # So watch $k_3$ or $k_1$ as a *number*, whatever the loss is; a length that runs away is a rate that is too large.
 #
