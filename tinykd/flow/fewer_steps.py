@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..models import frozen
 from ..outputs import Targets
+from ..teachers import LiveTeacher
 from .sampling import Velocity
 
 
@@ -72,18 +73,15 @@ def halving(
     return found
 
 
-class TwoIntoOne:
+class TwoIntoOne(LiveTeacher):
     """A teacher of 2 n steps for a student of n: its targets are `two_into_one` with h = 1 / n.
 
     For batches with times 0, h, 2 h, ... 1 - h: those at which a student of n steps is asked.
     """
 
     def __init__(self, model: nn.Module, steps: int) -> None:
-        self.model, self.h = model, 1 / steps
-
-    def to(self, device: torch.device) -> None:
-        """Move the model."""
-        self.model.to(device)
+        super().__init__(model)
+        self.h = 1 / steps
 
     def targets(self, batch: Mapping[str, Any], layers: list[str]) -> Targets:
         """The velocities (B, D)."""
@@ -91,7 +89,7 @@ class TwoIntoOne:
             return Targets(two_into_one(self.model, batch["x"], batch["t"], self.h, batch["y"]), {})
 
 
-class Consistency:
+class Consistency(LiveTeacher):
     """A teacher of n steps whose student is to go to the end from any of its points at once.
 
         average = MovingAverage(student, 0.95)
@@ -102,11 +100,12 @@ class Consistency:
     """
 
     def __init__(self, model: nn.Module, average: nn.Module, steps: int) -> None:
-        self.model, self.average, self.h = model, average, 1 / steps
+        super().__init__(model)
+        self.average, self.h = average, 1 / steps
 
     def to(self, device: torch.device) -> None:
         """Move the model and the average."""
-        self.model.to(device)
+        super().to(device)
         self.average.to(device)
 
     def targets(self, batch: Mapping[str, Any], layers: list[str]) -> Targets:

@@ -19,9 +19,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..losses import cross_entropy
 from ..objective import Term
 from ..outputs import Outputs
-from ..softmax import at_least_float32, log_softmax
+from ..softmax import at_least_float32
+from .onpolicy import own_samples
 
 
 def k1(log_q: Tensor, log_p: Tensor) -> Tensor:
@@ -128,9 +130,8 @@ class SampledReverseKL(Term):
             raise ValueError("SampledReverseKL needs a teacher's logits")
         labels = out.batch["labels"]
         scored = labels != -100
-        y = labels[scored].long().unsqueeze(-1)
-        log_q = log_softmax(out.student[scored]).gather(-1, y).squeeze(-1)
-        log_p = log_softmax(out.teacher[scored]).gather(-1, y).squeeze(-1)
+        y = labels[scored].long()
+        log_q, log_p = (-cross_entropy(z[scored], y) for z in (out.student, out.teacher))
         group = None if self.centre is None else self._groups(out.batch)[scored]
         A = advantages(log_q, log_p, group, self.clip, self.scale)
         values = log_q.new_zeros(labels.shape)
@@ -138,7 +139,7 @@ class SampledReverseKL(Term):
 
     def valid(self, batch: Mapping[str, Any]) -> Tensor:
         """Scored positions of the student's own samples."""
-        return (batch["labels"] != -100) & bool(batch.get("on_policy"))
+        return own_samples(batch)
 
     def _groups(self, batch: Mapping[str, Any]) -> Tensor:
         """Which group each position belongs to, shape of the labels."""

@@ -180,7 +180,12 @@ class MiniLLM(Term):
 
     def valid(self, batch: Mapping[str, Any]) -> Tensor:
         """Scored positions of the student's own samples."""
-        return (batch["labels"] != -100) & bool(batch.get("on_policy"))
+        return own_samples(batch)
+
+
+def own_samples(batch: Mapping[str, Any]) -> Tensor:
+    """Positions that count in a policy gradient: scored, and written by the student."""
+    return (batch["labels"] != -100) & bool(batch.get("on_policy"))
 
 
 def returns(gain: Tensor, scored: Tensor, batch: Mapping[str, Any], normalise: bool) -> Tensor:

@@ -23,12 +23,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..batch import moved
-from ..losses import _kl
-from ..models import frozen
-from ..models.call import device_of, forward
+from ..losses import _kl, cross_entropy
+from ..models.call import device_of
 from ..objective import Term
 from ..outputs import Outputs, Targets
-from ..softmax import log_softmax, softmax
+from ..softmax import softmax
+from ..teachers import LiveTeacher
 from .tokens import Tokenizer
 from .tokens.offsets import align, byte_offsets, token_bytes
 
@@ -58,7 +58,7 @@ class Aligned(NamedTuple):
         return self.first == torch.arange(len(self.first), device=self.first.device)
 
 
-class OtherTokenizer:
+class OtherTokenizer(LiveTeacher):
     """A teacher that is asked about the student's text in its own tokens; its targets: `Aligned`.
 
     The text of each row is cut by `tokenizer`, prompt and answer apart, and read by `model`. Where
@@ -81,17 +81,14 @@ class OtherTokenizer:
         student_tokenizer: Tokenizer,
         bos: bool | None = None,
     ) -> None:
-        self.model, self.tokenizer, self.own = model, tokenizer, student_tokenizer
+        super().__init__(model)
+        self.tokenizer, self.own = tokenizer, student_tokenizer
         self.pieces, self.own_pieces = token_bytes(tokenizer), token_bytes(student_tokenizer)
         begun = tokenizer.add_bos if bos is None else bos
         if begun and tokenizer.bos is None:
             raise ValueError("the teacher's tokenizer has no begin token: bos=False")
         self.begin = [tokenizer.bos] if begun and tokenizer.bos is not None else []
         self._row = functools.lru_cache(65_536)(self._aligned)  # texts come again every epoch
-
-    def to(self, device: torch.device) -> None:
-        """Move the teacher to the device the student trains on."""
-        self.model.to(device)
 
     def targets(self, batch: Mapping[str, Any], layers: list[str]) -> Targets:
         """What it says at the batch's positions, in their order: an `Aligned`."""
@@ -122,15 +119,14 @@ class OtherTokenizer:
         words = ids.flatten()[at + 1].to(device)
         to = torch.tensor(span, dtype=torch.long, device=device)
         asked = {"input_ids": ids, "attention_mask": real, "positions": at}
-        with frozen(self.model):
-            said: Tensor = forward(self.model, {k: x.to(device) for k, x in asked.items()})
-            said = said[:, : len(self.pieces)]  # rows behind are no tokens
-            log_p = log_softmax(said).gather(-1, words[:, None]).squeeze(-1)
-            begins = torch.ones_like(to, dtype=torch.bool)
-            begins[1:] = to[1:] != to[:-1]
-            logits = said.new_zeros(len(first), said.shape[1])
-            logits[to[begins]] = said[begins]
-            total = log_p.new_zeros(len(first)).index_add(0, to, log_p)
+        said = super().targets({k: x.to(device) for k, x in asked.items()}, []).logits
+        said = said[:, : len(self.pieces)]  # rows behind are no tokens
+        log_p = -cross_entropy(said, words)
+        begins = torch.ones_like(to, dtype=torch.bool)
+        begins[1:] = to[1:] != to[:-1]
+        logits = said.new_zeros(len(first), said.shape[1])
+        logits[to[begins]] = said[begins]
+        total = log_p.new_zeros(len(first)).index_add(0, to, log_p)
         found = Aligned(logits, total, torch.tensor(first), len(self.own_pieces))
         return Targets(moved(found, device), {})
 
@@ -222,8 +218,7 @@ class Spans(Term):
     def per_position(self, out: Outputs) -> Tensor:
         """(N,), in nats, at least 0."""
         said, labels = out.teacher, out.batch["labels"]
-        log_q = log_softmax(out.student[..., : said.tokens])
-        log_q = log_q.gather(-1, labels[:, None]).squeeze(-1)
+        log_q = -cross_entropy(out.student[..., : said.tokens], labels)
         inside = said.first >= 0
         log_q = torch.zeros_like(log_q).index_add(0, said.first[inside], log_q[inside])
         return span_kl(log_q, said.log_p).masked_fill(~said.begins, 0.0)

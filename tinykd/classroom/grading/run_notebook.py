@@ -42,16 +42,16 @@ def run_cells(
     student: what a check measures there, nobody could forge.
     """
     deadline, found = time.monotonic() + seconds, CellResults()
-    for part in (one for one in _parts(notebook) if one):
+    for part in _parts(notebook):
         for key, result in _run_part(part, stubs, servers, seed, cell_seconds, deadline).items():
-            if key not in found or not result["passed"]:
+            if key not in found or not result["passed"]:  # the setup runs in both parts
                 found[key] = result
     return found
 
 
-def _parts(notebook: dict[str, Any]) -> list[dict[str, Any] | None]:
+def _parts(notebook: dict[str, Any]) -> list[dict[str, Any]]:
     """The notebook with the exercises that are code, and with those that are data, if any."""
-    found: list[dict[str, Any] | None] = []
+    found = []
     for literal in (False, True):
         cells = [
             cell
@@ -59,8 +59,8 @@ def _parts(notebook: dict[str, Any]) -> list[dict[str, Any] | None]:
             if cell["metadata"]["role"] == "setup"
             or bool(cell["metadata"].get("literal")) == literal
         ]
-        has_checks = any(cell["metadata"]["role"] in CHECK_ROLES for cell in cells)
-        found.append(notebook | {"cells": cells} if has_checks else None)
+        if any(cell["metadata"]["role"] in CHECK_ROLES for cell in cells):
+            found.append(notebook | {"cells": cells})
     return found
 
 
