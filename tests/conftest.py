@@ -1,6 +1,7 @@
 """Shared by all tests: fixed dice, a deterministic hypothesis, child processes with this tinykd."""
 
 import functools
+import json
 import os
 import subprocess
 import sys
@@ -65,6 +66,33 @@ def smoke(child_env: dict[str, str]) -> Callable[..., subprocess.CompletedProces
         command = [sys.executable, str(BENCHMARKS / f"{name}.py"), *map(str, args)]
         environment = child_env | {"TINYKD_SCALE": "smoke"}
         return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+    return run
+
+
+@pytest.fixture
+def runs_once(smoke: Callable, tmp_path: Path) -> Callable[..., dict]:
+    """Run a script of benchmarks/ that keeps `Records`, and return what its file holds.
+
+    A second run finds all of it done, and one with other settings is refused.
+    """
+
+    def run(name: str, *args: object) -> dict:
+        file = tmp_path / f"{name}.json"
+
+        def results() -> dict:
+            done = smoke(name, "--out", tmp_path, *args)
+            assert done.returncode == 0, done.stdout + done.stderr
+            return json.loads(file.read_text())
+
+        first = results()
+        assert results() == first
+        settings = first["settings"] | {next(iter(first["settings"])): "another"}
+        file.write_text(json.dumps(first | {"settings": settings}))
+        refused = smoke(name, "--out", tmp_path, *args)
+        assert refused.returncode != 0
+        assert "made with other settings" in refused.stderr
+        return first
 
     return run
 
