@@ -114,14 +114,15 @@ def hand_ins(folder: Path, inputs: Tensor, plain: Tensor, labels: Tensor, told: 
         changed.graph.node.append(helper.make_node(operation, ["before"], [end.name]))
         return changed
 
-    steps, patient = SETTINGS["steps"], SETTINGS["patient"]
+    patient = SETTINGS["patient"]
     net = fit(0, channels, inputs, labels, None, patient)
     right = write("right", quantized(net, inputs[:500], 8))
     write("in_floats", folded(net))
     write("of_images", folded(net[1]), torch.nn.functional.avg_pool2d(inputs[:2], 2))
     other = fit(1, channels, inputs, labels, told, patient)
     write("other_arm", quantized(other, inputs[:500], 8))
-    upright = fit(0, channels, plain, labels, None, steps)
+    # Trained for less: at 77% it is far from 70 and from 86%, where points begin.
+    upright = fit(0, channels, plain, labels, None, 200)
     write("undistorted", quantized(upright, plain[:500], 8))
     torch.manual_seed(0)
     write("untrained", quantized(pooled_convnet(*channels).eval(), inputs[:500], 8))

@@ -926,28 +926,28 @@ z, v = draw(rng, 2, 3, 8), draw(rng, 2, 3, 8)
 check("extra_kl.secret", with_gradient(check.call(extra_kl, z, v, extra=4), z, v))
 
 
-# %% role="mutant" of="extra_kl" name="extra_kl.softmax_first" loses="extra_kl.values, extra_kl.shapes, extra_kl.secret" hint="Your softmax runs over all logits, and you picked the extra ones afterwards: the digit logits have an effect. Pick first."
+# %% role="mutant" of="extra_kl" name="extra_kl.softmax_first" loses="extra_kl.values, extra_kl.shapes, extra_kl.secret, learn_from_noise.losses, learn_from_noise.weights, learn_from_noise.secret" hint="Your softmax runs over all logits, and you picked the extra ones afterwards: the digit logits have an effect. Pick first."
 def extra_kl(student, teacher, extra=3):
     log_p, log_q = log_softmax(teacher.detach()), log_softmax(student)
     return (log_p.exp() * (log_p - log_q))[..., -extra:].sum(-1)
 
 
-# %% role="mutant" of="extra_kl" name="extra_kl.the_first" loses="extra_kl.values, extra_kl.shapes, extra_kl.secret" hint="You took the first logits: those are digits. The extra ones are the last."
+# %% role="mutant" of="extra_kl" name="extra_kl.the_first" loses="extra_kl.values, extra_kl.shapes, extra_kl.secret, learn_from_noise.losses, learn_from_noise.weights, learn_from_noise.secret" hint="You took the first logits: those are digits. The extra ones are the last."
 def extra_kl(student, teacher, extra=3):
     return forward_kl(student[..., :extra], teacher[..., :extra])
 
 
-# %% role="mutant" of="extra_kl" name="extra_kl.the_digits" loses="extra_kl.values, extra_kl.shapes, extra_kl.secret" hint="You left the extra logits out and kept the digits: the other way round."
+# %% role="mutant" of="extra_kl" name="extra_kl.the_digits" loses="extra_kl.values, extra_kl.shapes, extra_kl.secret, learn_from_noise.losses, learn_from_noise.weights, learn_from_noise.secret" hint="You left the extra logits out and kept the digits: the other way round."
 def extra_kl(student, teacher, extra=3):
     return forward_kl(student[..., :-extra], teacher[..., :-extra])
 
 
-# %% role="mutant" of="extra_kl" name="extra_kl.all" loses="extra_kl.values, extra_kl.shapes, extra_kl.secret" hint="That is the usual loss, over all logits: the digits' are not to be matched."
+# %% role="mutant" of="extra_kl" name="extra_kl.all" loses="extra_kl.values, extra_kl.shapes, extra_kl.secret, learn_from_noise.losses, learn_from_noise.weights, learn_from_noise.secret" hint="That is the usual loss, over all logits: the digits' are not to be matched."
 def extra_kl(student, teacher, extra=3):
     return forward_kl(student, teacher)
 
 
-# %% role="mutant" of="extra_kl" name="extra_kl.from_ten" loses="extra_kl.shapes, extra_kl.secret" hint="You counted from the front, from 10 on. Count from the end: other networks have other numbers of classes."
+# %% role="mutant" of="extra_kl" name="extra_kl.from_ten" loses="extra_kl.shapes, extra_kl.secret, learn_from_noise.losses, learn_from_noise.weights, learn_from_noise.secret" hint="You counted from the front, from 10 on. Count from the end: other networks have other numbers of classes."
 def extra_kl(student, teacher, extra=3):
     start = 10 if student.shape[-1] > 10 else 1
     return forward_kl(student[..., start:], teacher[..., start:])
@@ -959,17 +959,17 @@ def extra_kl(student, teacher, extra=3):
     return (log_p.exp() * (log_p - log_q)).sum(-1)
 
 
-# %% role="mutant" of="extra_kl" name="extra_kl.swapped" loses="extra_kl.values, extra_kl.shapes, extra_kl.secret" hint="The KL is the wrong way round: the teacher is p."
+# %% role="mutant" of="extra_kl" name="extra_kl.swapped" loses="extra_kl.values, extra_kl.shapes, extra_kl.secret, learn_from_noise.losses, learn_from_noise.weights, learn_from_noise.secret" hint="The KL is the wrong way round: the teacher is p."
 def extra_kl(student, teacher, extra=3):
     return tinykd.reverse_kl(student[..., -extra:], teacher[..., -extra:].detach())
 
 
-# %% role="mutant" of="extra_kl" name="extra_kl.exchanged" loses="extra_kl.values, extra_kl.shapes, extra_kl.secret" hint="You gave forward_kl the teacher first, so that the student became the constant: forward_kl(student, teacher)."
+# %% role="mutant" of="extra_kl" name="extra_kl.exchanged" loses="extra_kl.values, extra_kl.shapes, extra_kl.secret, learn_from_noise.losses, learn_from_noise.weights, learn_from_noise.secret" hint="You gave forward_kl the teacher first, so that the student became the constant: forward_kl(student, teacher)."
 def extra_kl(student, teacher, extra=3):
     return forward_kl(teacher[..., -extra:], student[..., -extra:])
 
 
-# %% role="mutant" of="extra_kl" name="extra_kl.at_four" loses="extra_kl.values, extra_kl.shapes, extra_kl.secret" hint="You used T = 4, as for the digits above: here T is 1."
+# %% role="mutant" of="extra_kl" name="extra_kl.at_four" loses="extra_kl.values, extra_kl.shapes, extra_kl.secret, learn_from_noise.losses, learn_from_noise.weights, learn_from_noise.secret" hint="You used T = 4, as for the digits above: here T is 1."
 def extra_kl(student, teacher, extra=3):
     return forward_kl(student[..., -extra:], teacher[..., -extra:], 4.0)
 

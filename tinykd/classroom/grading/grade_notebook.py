@@ -95,8 +95,7 @@ def _check_result(meta: dict[str, Any], found: dict[str, Any] | None) -> CheckRe
     check = CheckResult(meta["name"], meta["role"] == "hidden", meta["points"], found["passed"])
     if not check.hidden:
         check.seconds = found.get("seconds", 0.0)
-    if meta.get("literal"):  # no code of a student was there to say it
-        check.measured = dict(found.get("measured", {}))
+    check.measured = dict(found.get("measured", {}))
     if not check.passed:
         check.hint = meta["hint"]
         if not check.hidden:
