@@ -10,8 +10,17 @@ import torch
 from scipy.stats import wasserstein_distance
 
 from tinykd import HardLabels, Trainer
-from tinykd.lm import Config, SequenceBatches, Tokenizer, Transformer
-from tinykd.lm.other_tokenizer import ULD, OtherTokenizer, Spans, span_kl, uld
+from tinykd.lm import (
+    ULD,
+    Config,
+    OtherTokenizer,
+    SequenceBatches,
+    Spans,
+    Tokenizer,
+    Transformer,
+    span_kl,
+    uld,
+)
 from tinykd.lm.tokens.offsets import align, byte_offsets, token_bytes
 from tinykd.outputs import Outputs
 

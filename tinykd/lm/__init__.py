@@ -9,7 +9,7 @@ from .layers import Config
 from .lora import add_lora, load_lora, merge_lora, save_lora, unmerge_lora
 from .matching import AttentionScores, HiddenStates
 from .onpolicy import MiniLLM, OnPolicy
-from .other_tokenizer import ULD, OtherTokenizer, Spans, span_kl, uld
+from .other_tokenizer import OtherTokenizer
 from .privileged import Privileged
 from .reasoning import (
     Problem,
@@ -27,6 +27,7 @@ from .reasoning import (
 )
 from .served import read_served
 from .served_teacher import keep_served
+from .spans import ULD, Spans, span_kl, uld
 from .speculative import speculate, total_variation
 from .tokens import Tokenizer
 from .topk import TopK, top_k, topk_kl
