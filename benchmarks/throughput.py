@@ -21,7 +21,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-import transformers
 from torch import nn
 
 import tinykd
@@ -57,6 +56,8 @@ def optimizer(parameters: object) -> torch.optim.Optimizer:
 
 def hugging_face(shape: dict[str, int]) -> nn.Module:
     """The same shape in transformers, float32 weights."""
+    import transformers  # here, so that benchmarks/scale.py can use what stands above in a second
+
     return transformers.LlamaForCausalLM(
         transformers.LlamaConfig(
             vocab_size=shape["vocab"],

@@ -299,6 +299,22 @@ def test_only_grades_one_again_and_keeps_the_others(course, lesson):
     assert rows().keys() == {"ada"}
 
 
+def test_a_part_of_the_class_under_the_seed_of_all(course, lesson):
+    """Parts into one folder, one after another: all of the class in its table, nobody twice."""
+    done = run("--part", "1/2")
+    assert (done.exit_code, lesson.graded) == (2, [])
+    assert "--part 1/2 needs --seed" in done.output
+    assert "write n/N" in run("--part", "3/2", "--seed", 5).output
+    first = again(lesson, "--part", "1/2", "--seed", 5)
+    assert 0 < len(rows()) == len(first) < 4
+    done = run("--part", "1/2")
+    assert f"{4 - len(first)} others of the class have no report" in " ".join(done.output.split())
+    everything = ["01_fake.ipynb", "ada.ipynb", "cleo.ipynb", "dan.ipynb"]
+    assert sorted(first + again(lesson, "--part", "2/2")) == everything
+    assert rows().keys() == {"ada", "bob", "cleo", "dan"}
+    assert again(lesson) == []
+
+
 def test_only_takes_both_entries_of_one_name(course, lesson):
     write(course / "subs", {"ada/01_fake.ipynb": "2"})
     again(lesson)

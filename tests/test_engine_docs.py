@@ -16,7 +16,7 @@ PROGRAMS = [
 
 
 def test_the_page_has_its_programs():
-    assert len(PROGRAMS) == 12
+    assert len(PROGRAMS) == 13
 
 
 @pytest.mark.slow

@@ -141,6 +141,9 @@ def grade(
     only: Annotated[
         list[str] | None, typer.Option(help="Grade this student alone, again (may be repeated)")
     ] = None,
+    part: Annotated[
+        str, typer.Option(help="Grade a part of the class alone, such as 3/40 (see GRADING.md)")
+    ] = "",
     unsafe: Annotated[bool, typer.Option("--unsafe", help="Go without a sandbox")] = False,
     gpu: Annotated[bool, typer.Option("--gpu", help="Let the GPU into the sandbox")] = False,
     seconds: Annotated[float, typer.Option(min=1, help="Time limit of one submission")] = 300,
@@ -163,7 +166,7 @@ def grade(
         typer.echo(UNSAFE_WARNING)
     options = GradingOptions(jobs, not unsafe, gpu, seconds, cell_seconds)
     try:
-        result = grade_class(submissions, source, out, options, seed, only or (), typer.echo)
+        result = grade_class(submissions, source, out, options, seed, only or (), typer.echo, part)
     except SandboxMissing as error:
         typer.echo(f"no sandbox: {error}\nNothing was graded. --unsafe goes without.", err=True)
         raise typer.Exit(2) from None

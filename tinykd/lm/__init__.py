@@ -27,10 +27,12 @@ from .reasoning import (
 )
 from .served import read_served
 from .served_teacher import keep_served
+from .shard_files import finish_shards, write_shard
 from .spans import ULD, Spans, span_kl, uld
 from .speculative import speculate, total_variation
 from .tokens import Tokenizer
 from .topk import TopK, top_k, topk_kl
+from .topk_shards import TopKShards
 from .topk_teacher import TopKTeacher
 from .transformer import Classifier, Transformer, keep_layers
 from .weights import load, load_gguf, load_safetensors, save, smollm2
@@ -56,6 +58,7 @@ __all__ = [
     "Spans",
     "Tokenizer",
     "TopK",
+    "TopKShards",
     "TopKTeacher",
     "Transformer",
     "add_lora",
@@ -65,6 +68,7 @@ __all__ = [
     "cons_at_k",
     "evaluate_reasoning",
     "extract_answer",
+    "finish_shards",
     "generate",
     "k1",
     "k2",
@@ -96,4 +100,5 @@ __all__ = [
     "verify",
     "verify_latex",
     "wilson",
+    "write_shard",
 ]

@@ -15,6 +15,7 @@ another one, then.
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
@@ -54,7 +55,7 @@ def read_served(
     if not isinstance(choice, Mapping) or not isinstance(choice.get("logprobs"), Mapping):
         found = list(choice) if isinstance(choice, Mapping) else type(choice).__name__
         raise ValueError(f'no "logprobs" in this choice, ask the server for them; it has {found}')
-    words = _Words(tokenizer)
+    words = _words(tokenizer)
     chat = choice["logprobs"].get("content") is not None
     places = _chat(choice["logprobs"]) if chat else _completions(choice["logprobs"])
     ids, own, rows = [], [], []
@@ -75,6 +76,11 @@ def read_served(
     buckets = torch.log_softmax(buckets, -1).float()
     words_kept = torch.tensor([[i for i, _ in row] for row in kept])
     return Served(torch.tensor(ids), TopK(words_kept, buckets, T), torch.tensor(own))
+
+
+@lru_cache(maxsize=2)  # of 49,152 tokens it takes 0.2 s, 100 places of a response 0.02
+def _words(tokenizer: Tokenizer) -> "_Words":
+    return _Words(tokenizer)
 
 
 class _Words:

@@ -9,7 +9,7 @@ import torch
 from ..teachers.samples import count, numbered
 from ..teachers.writing import writing
 from .served import Served
-from .topk_teacher import PLACES, TopKTeacher, _rows, survey
+from .topk_teacher import PLACES, TopKTeacher, _rows, survey, word_type
 
 
 def keep_served(
@@ -34,7 +34,8 @@ def keep_served(
         if kind != kinds[0]:
             raise ValueError(f"answer {i} has (k, T) = {kind}, answer 0 has {kinds[0]}")
     offsets, (k, T) = survey(batches, total), kinds[0]
-    stamp = {"kind": TopKTeacher.kind, "k": k, "T": T, "teacher": source}
+    stamp = {"kind": TopKTeacher.kind, "k": k, "T": T, "teacher": source, "samples": total}
+    words = word_type(1 + max(int(said.top.ids.max()) for said in answers))
     with writing(path, TopKTeacher.files(path), stamp) as tables:
         tables.put("offsets", np.arange(total + 1), offsets, total + 1)
         for index, batch in numbered(batches, total):
@@ -42,7 +43,7 @@ def keep_served(
             _refuse_other_answers(index, offsets, batch["labels"], found)
             rows = _rows(index, offsets)
             ids, log_p = (
-                torch.cat([said.top.ids for said in found]).int().numpy(),
+                torch.cat([said.top.ids for said in found]).numpy().astype(words),
                 torch.cat([said.top.log_p for said in found]).numpy(),
             )
             tables.put("ids", rows, ids, int(offsets[-1]))

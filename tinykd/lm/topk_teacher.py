@@ -22,16 +22,48 @@ from .topk import TopK, top_k
 PLACES = {"positions": "places"}  # samples are recognised by what the loss is on, too
 
 
-class TopKTeacher(Stored):
+class KeptTopK(Stored):
+    """Top-k targets by sample, wherever `said` finds them."""
+
+    T: float
+
+    def said(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """ids (P, k) and log_p (P, k + 1) of these samples' positions, one sample after another."""
+        raise NotImplementedError
+
+    def targets(self, batch: Mapping[str, Any], layers: list[str]) -> Targets:
+        """What the teacher said at the batch's positions, in their order (row by row): a `TopK`.
+
+        Raises ValueError for layers, of which none are kept, and for a batch that does not fit.
+        """
+        if layers:
+            raise ValueError(f"top-k targets are all there is, but terms ask for layers {layers}")
+        positions = _positions(batch)
+        index = self.check(batch)
+        words, kept = self.said(index)
+        if len(words) != len(positions):
+            raise ValueError(
+                f"{self.path} holds {len(words)} positions of these {len(index)} samples, "
+                f"the batch has {len(positions)}: it was made from other data"
+            )
+        ids = torch.from_numpy(words.astype(np.int32))
+        log_p = torch.from_numpy(kept).float()
+        # Rounded to half precision the buckets no longer add up to 1, and a KL could be negative.
+        found = TopK(ids, torch.log_softmax(log_p, -1), self.T)
+        return Targets(moved(found, self.device), {})
+
+
+class TopKTeacher(KeptTopK):
     """Top-k targets computed once and read back by sample, for `Trainer(..., teacher=...)`.
 
     `TopKTeacher.write(path, teacher, batches, k, T)` computes them, `TopKTeacher(path)` reads them.
-    The positions of all samples lie one after another, memory-mapped: path.ids.npy (P, k) int32 and
-    path.log_p.npy (P, k + 1); path.offsets.npy (S + 1,) says where each sample starts, path.json is
-    the stamp, with k and T. Rows are looked up by the batch's "index", so shuffling and bucketing
-    cannot misalign them, and the tokens and positions of a batch are compared with those that the
-    teacher was asked about (see `Stored`; recognise=False leaves that out). Give `teacher` or
-    `batches` to have them compared as a whole.
+    The positions of all samples lie one after another, memory-mapped: path.ids.npy (P, k), uint16
+    or, for more than 65,536 words, int32, and path.log_p.npy (P, k + 1); path.offsets.npy (S + 1,)
+    says where each sample starts, path.json is the stamp, with k and T. Many of them as one, from
+    many writers: `TopKShards`. Rows are looked up by the batch's "index", so shuffling and
+    bucketing cannot misalign them, and the tokens and positions of a batch are compared with those
+    that the teacher was asked about (see `Stored`; recognise=False leaves that out). Give `teacher`
+    or `batches` to have them compared as a whole.
 
     Raises ValueError if they are others than the cache was made with, for a damaged file, or for a
     batch that does not fit; FileNotFoundError if there is no cache at `path`.
@@ -83,6 +115,7 @@ class TopKTeacher(Stored):
         total = count(batches)
         offsets = survey(batches, total)
         stamp = {"kind": cls.kind, "k": k, "T": T, "teacher": fingerprint(teacher)}
+        stamp["samples"] = total
         live, device = LiveTeacher(teacher), device_of(teacher)
         with (
             writing(Path(path), cls.files(path), stamp) as tables,
@@ -91,36 +124,27 @@ class TopKTeacher(Stored):
             tables.put("offsets", np.arange(total + 1), offsets, total + 1)
             for index, batch in numbered(batches, total):
                 rows = _rows(index, offsets)
-                found = top_k(live.targets(to_device(batch, device), []).logits, k, T)
+                logits = live.targets(to_device(batch, device), []).logits
+                found = top_k(logits, k, T)
                 if found.log_p.isnan().any():
                     raise ValueError(f"the teacher says NaN of samples {index[:8].tolist()} ...")
-                words, log_p = found.ids.int().cpu().numpy(), found.log_p.cpu().numpy()
+                words, log_p = found.ids.cpu().numpy(), found.log_p.cpu().numpy()
+                words = words.astype(word_type(logits.shape[-1]))
                 tables.put("ids", rows, words, int(offsets[-1]))
                 tables.put("log_p", rows, log_p.astype(dtype), int(offsets[-1]))
                 tables.note(index, batch, total, **PLACES)
                 advance(len(index))
         return cls(path)
 
-    def targets(self, batch: Mapping[str, Any], layers: list[str]) -> Targets:
-        """What the teacher said at the batch's positions, in their order (row by row): a `TopK`.
-
-        Raises ValueError for layers, of which none are kept, and for a batch that does not fit.
-        """
-        if layers:
-            raise ValueError(f"top-k targets are all there is, but terms ask for layers {layers}")
-        positions = _positions(batch)
-        index = self.check(batch)
+    def said(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """ids (P, k) and log_p (P, k + 1) of these samples' positions, one sample after another."""
         rows = _rows(index, self.offsets)
-        if len(rows) != len(positions):
-            raise ValueError(
-                f"{self.path} holds {len(rows)} positions of these {len(index)} samples, "
-                f"the batch has {len(positions)}: it was made from other data"
-            )
-        ids = torch.from_numpy(np.asarray(self.ids[rows]))
-        log_p = torch.from_numpy(np.asarray(self.log_p[rows])).float()
-        # Rounded to half precision the buckets no longer add up to 1, and a KL could be negative.
-        found = TopK(ids, torch.log_softmax(log_p, -1), self.T)
-        return Targets(moved(found, self.device), {})
+        return np.asarray(self.ids[rows]), np.asarray(self.log_p[rows])
+
+
+def word_type(words: int) -> type[np.generic]:
+    """What holds the ids of so many words: two bytes where they do, else four."""
+    return np.uint16 if words <= 2**16 else np.int32
 
 
 def survey(batches: Iterable, total: int) -> np.ndarray:

@@ -43,8 +43,17 @@ class Stored:
                 f"{path} was made with another teacher: its fingerprint is "
                 f"{self.stamp['teacher'][:12]}, yours {yours[:12]}; write it anew"
             )
+        self._signatures = self.open_signatures()
+
+    def signed(self, index: np.ndarray) -> np.ndarray:
+        """The signatures that these samples had when the teacher was asked, (n, K)."""
+        assert self._signatures is not None
+        return self._signatures[index]
+
+    def open_signatures(self) -> np.ndarray | None:
+        """By what the samples are recognised, (S, K); None for a cache of an older tinykd."""
         known = "rows" in self.stamp
-        self._signatures = np.asarray(self.array("rows", rows_file(path))) if known else None
+        return np.asarray(self.array("rows", rows_file(self.path))) if known else None
 
     def array(self, name: str, file: Path) -> np.ndarray:
         """An array of this cache, memory-mapped. Raises ValueError if it is not as written."""
@@ -80,7 +89,7 @@ class Stored:
                 f"index {wrong} is outside the cache of {self.samples} samples: it was made from "
                 "another data set"
             )
-        if self.recognise and self._signatures is not None:
+        if self.recognise and "rows" in self.stamp:
             step = max(1, len(index) // CHECKED) if self._checks else 1
             self._refuse_others(batch, index, np.arange(self._checks % step, len(index), step))
             self._checks += 1
@@ -92,7 +101,7 @@ class Stored:
         inputs: a tensor, a mapping or batches, however they are cut. A cache of an older tinykd
         knows the tensor that it was made from, and no batches.
         """
-        if self._signatures is None:
+        if "rows" not in self.stamp:
             if not isinstance(inputs, Tensor) or "inputs" not in self.stamp:
                 raise ValueError(
                     f"{self.path} is of an older tinykd: it has nothing to know these by"
@@ -113,7 +122,6 @@ class Stored:
         self, batch: Mapping[str, Any], index: np.ndarray, chosen: np.ndarray
     ) -> None:
         """Raises ValueError if one of the chosen rows is not the sample that its number had."""
-        assert self._signatures is not None
         written = self.stamp["rows"]
         shared = {key: written[key] for key in written if isinstance(batch.get(key), Tensor)}
         if not shared:
@@ -128,7 +136,7 @@ class Stored:
             return
         found, slack = signatures(batch, shared, chosen)
         columns = [list(written).index(key) for key in shared]
-        others = differ(found, self._signatures[index[chosen]][:, columns], slack)
+        others = differ(found, self.signed(index[chosen])[:, columns], slack)
         if others.any():
             row, column = np.argwhere(others)[0]
             key = list(shared)[column]

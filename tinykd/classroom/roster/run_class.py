@@ -20,7 +20,7 @@ from ..reports.report import Report
 from ..sandbox import bubblewrap
 from ..sandbox.bubblewrap import SandboxMissing
 from ..sandbox.kernels import ForkServers
-from .choose_students import chosen_by_name, whole_class
+from .choose_students import chosen_by_name, of_part, whole_class
 from .find_submissions import Submission
 from .folder_lock import ClassError, locked_folder
 from .outcome import Outcome
@@ -52,16 +52,21 @@ def grade_class(
     seed: int | None = None,
     only: Sequence[str] = (),
     log: Log = print,
+    part: str = "",
 ) -> Outcome:
     """Grade what is handed in for the lesson `source` in `submissions`; reports go to `out`.
 
     What an earlier run found under the same seed, reference and environment is kept, but for the
-    students that `only` names. Raises ClassError, SandboxMissing or LessonError, in words, and
-    KeyboardInterrupt where nothing has begun. A signal after that ends the kernels, and all that is
-    known is written.
+    students that `only` names. part: "n/N", a part of the class alone (see `of_part`). Raises
+    ClassError, SandboxMissing or LessonError, in words, and KeyboardInterrupt where nothing has
+    begun. A signal after that ends the kernels, and all that is known is written.
     """
     found = whole_class(submissions, source.stem, out, log)
     chosen = chosen_by_name(found, only)
+    if part:
+        chosen = of_part(chosen, part)
+        if seed is None and not (out / "class.json").exists():
+            raise ClassError(f"--part {part} needs --seed, a long one, the same for all parts")
     if options.sandboxed:
         _need_sandbox(source, submissions, out, Path(tempfile.gettempdir()))
     signals = Interruptible((signal.SIGINT, signal.SIGTERM), defers=0)

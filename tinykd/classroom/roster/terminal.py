@@ -97,12 +97,12 @@ def closing_message(outcome: Outcome) -> tuple[str, int]:
     if missing and len(outcome.chosen) < len(outcome.found):
         lines.append(
             f"{missing} others of the class have no report under this seed: class.csv and "
-            "index.html leave them out. Without --only they are graded"
+            "index.html leave them out. Without --only and --part they are graded"
         )
     if stale := sum(map(folder.is_stale, outcome.reports.values())):
         lines.append(
             f"{stale} others of the class were graded before the lesson, tinykd or an option "
-            "changed. Without --only they are graded again"
+            "changed. Without --only and --part they are graded again"
         )
     if outcome.disk_error:
         lines.append(f"stopped: {outcome.disk_error}\n{progress} graded; the same command goes on")
