@@ -103,8 +103,8 @@ class Trainer(Resumable):
         self.checkpoint_every = checkpoint_every
         if precision == "bf16" and best_precision(self.device) != "bf16":
             warnings.warn(
-                f'precision="bf16" on a device ({self.device.type}) that is not known to have it in '
-                'hardware may take 100 times as long as "float32"; tinykd.best_precision() chooses',
+                f'precision="bf16" can take 100 times as long as "float32" where the device, '
+                f"{self.device.type} here, has none in hardware; tinykd.best_precision() chooses",
                 stacklevel=2,
             )
         self.teachers.to(self.device)
