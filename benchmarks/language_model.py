@@ -15,18 +15,22 @@ ratios.
 import argparse
 import contextlib
 import copy
+import functools
 import io
-import json
 import os
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+import in_turns  # before transformers: makes it importable beside torchvision
 import torch
 import transformers
+from throughput import SHAPE, matrix_rate, operations
 
 import tinykd
 from tinykd import HardLabels, Trainer
@@ -104,34 +108,50 @@ class Rivals:
         trainer.fit(batches)
         return self.trained_tokens
 
-    def train_theirs(self, size: int, by_length: bool) -> int:
-        """One pass of SFT by transformers.Trainer."""
+    def train_theirs(self, size: int, by_length: bool, trl: Any = None) -> int:
+        """One pass of SFT by transformers.Trainer, or by TRL's SFTTrainer."""
         self.theirs.load_state_dict(self.their_start)
-        rows = [
+        rows: Any = [
             {"input_ids": p + a, "labels": [-100] * len(p) + a, "attention_mask": [1] * len(p + a)}
             for p, a in self.examples
         ]
+        pad = self.tokenizer.pad
+        options = {
+            "per_device_train_batch_size": size,
+            "num_train_epochs": 1,
+            "bf16": True,
+            "use_cpu": not torch.cuda.is_available(),
+            "learning_rate": LR,
+            "optim": "adamw_torch_fused",
+            "train_sampling_strategy": "group_by_length" if by_length else "random",
+            "save_strategy": "no",
+            "report_to": [],
+            "disable_tqdm": True,
+            "logging_strategy": "no",
+        }
         with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-            arguments = transformers.TrainingArguments(
-                folder,
-                per_device_train_batch_size=size,
-                num_train_epochs=1,
-                bf16=True,
-                use_cpu=not torch.cuda.is_available(),
-                learning_rate=LR,
-                optim="adamw_torch_fused",
-                train_sampling_strategy="group_by_length" if by_length else "random",
-                save_strategy="no",
-                report_to=[],
-                disable_tqdm=True,
-                logging_strategy="no",
-            )
-            pad = self.tokenizer.pad
-            trainer = transformers.Trainer(
-                self.theirs, arguments, train_dataset=rows, data_collator=lambda b: _padded(b, pad)
-            )
-            trainer.train()
+            more: dict[str, Any] = {"data_collator": lambda b: _padded(b, pad)}
+            if trl is None:
+                arguments = transformers.TrainingArguments(folder, **options)
+                made = transformers.Trainer
+            else:
+                from datasets import Dataset
+
+                rows = Dataset.from_list(rows)
+                kept = {"dataset_kwargs": {"skip_prepare_dataset": True}, "max_length": None}
+                kept |= {"gradient_checkpointing": False}  # which TRL has on
+                arguments = trl.SFTConfig(folder, **options, **kept)
+                made, more = trl.SFTTrainer, more | {"processing_class": self.their_tokenizer}
+            made(self.theirs, arguments, train_dataset=rows, **more).train()
         return self.trained_tokens
+
+    @functools.cached_property
+    def their_tokenizer(self) -> Any:
+        """transformers', of the same file; TRL wants one, though the rows are tokens already."""
+        path = smollm2_file()
+        found = transformers.AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name)
+        found.pad_token = found.pad_token or found.eos_token
+        return found
 
     @property
     def trained_tokens(self) -> int:
@@ -140,6 +160,8 @@ class Rivals:
 
 
 def _padded(rows: list[dict], pad: int) -> dict[str, torch.Tensor]:
+    # TRL hands on what its own collator reads, and that is not the mask.
+    rows = [{"attention_mask": [1] * len(row["input_ids"]), **row} for row in rows]
     length = max(len(row["input_ids"]) for row in rows)
     fill = {"input_ids": pad, "labels": -100, "attention_mask": 0}
     return {
@@ -149,10 +171,10 @@ def _padded(rows: list[dict], pad: int) -> dict[str, torch.Tensor]:
 
 
 def timed(run: Callable[[], int]) -> float:
-    """Tokens per second."""
-    start = time.perf_counter()
+    """Tokens per second of the processor, all threads, so that what else runs matters little."""
+    start = time.process_time()
     tokens = run()
-    return tokens / (time.perf_counter() - start)
+    return tokens / (time.process_time() - start)
 
 
 def main() -> None:
@@ -165,8 +187,10 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=2 if small else 64)
     parser.add_argument("--max-new", type=int, default=4 if small else 192)
     parser.add_argument("--size", type=int, default=16, help="examples in a batch of SFT")
+    parser.add_argument("--out", type=Path, help="results.json to put the numbers into")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    rate = matrix_rate("cpu", 64 if small else 2048)
     rivals = Rivals(args.prompts, args.examples, args.max_new)
     several = 2 if small else 16
     tasks = {
@@ -184,6 +208,10 @@ def main() -> None:
             "transformers, grouped by length": lambda: rivals.train_theirs(args.size, True),
         },
     }
+    with contextlib.suppress(ImportError, RuntimeError):  # so TRL says that something is missing
+        import trl
+
+        tasks["SFT"]["TRL, SFTTrainer"] = lambda: rivals.train_theirs(args.size, False, trl)
     everything, rivals.max_new = rivals.examples, 4
     rivals.examples = everything[: args.size]
     for runs in tasks.values():  # kernels chosen, memory taken
@@ -202,7 +230,21 @@ def main() -> None:
         for name, speed in middle.items():
             ratio = middle["tinykd"] / speed
             print(f"{task:10} {name:32} {speed:8.1f} tokens/s, ours is {ratio:.2f} times as fast")
-    print(json.dumps({"threads": args.threads, "torch": torch.__version__, "speeds": speeds}))
+    rows = []
+    for task, found in speeds.items():
+        for name, values in found.items():
+            ratios = [a / b for a, b in zip(found["tinykd"], values, strict=True)]
+            low, ratio, high = in_turns.quartiles(ratios)
+            row = {"task": task, "name": name, "tokens_per_second": statistics.median(values)}
+            row |= {"times_ours": ratio, "low": low, "high": high, "rounds": len(values)}
+            if task == "SFT":
+                mean = rivals.trained_tokens / len(rivals.examples)
+                row["share"] = row["tokens_per_second"] * operations(SHAPE, int(mean)) / rate
+            rows.append(row)
+            print(f"{task:10} {name:32} {ratio:.2f} ({low:.2f} to {high:.2f}) {row.get('share')}")
+    used = in_turns.versions("transformers", "trl", "tinykd")
+    settings = {name: value for name, value in vars(args).items() if name != "out"}
+    in_turns.keep("language model", rows, args.out, **settings, matrix_rate=rate, versions=used)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,14 @@
 """The scripts that measure speed, on almost nothing: they run, and their files can be read."""
 
 import json
+import subprocess
+import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 
 pytestmark = pytest.mark.slow
 
@@ -32,3 +37,24 @@ def test_throughput(tmp_path, smoke):
         row["method"] for row in found
     }
     assert all(row["tokens_per_second"] > 0 for row in found)
+
+
+def test_a_step_and_a_cached_teacher(tmp_path, smoke):
+    """The rivals that are here train as the bare loop does; the numbers go into the file."""
+    file = tmp_path / "found.json"
+    file.write_text('{"throughput": {}}')
+    for name in ("step", "cached", "import_time"):
+        done = smoke(name, "--out", file)
+        assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(file.read_text())
+    assert set(found) == {"throughput", "cpu"}
+    assert set(found["cpu"]) == {"step, large", "step, tiny", "cached teacher", "import"}
+    for question in ("step, large", "step, tiny", "cached teacher"):
+        for row in found["cpu"][question]["rows"]:
+            assert row["low"] <= row["times_ours"] <= row["high"]
+
+
+def test_the_table_is_made_from_the_results(child_env):
+    command = [sys.executable, str(BENCHMARKS / "versus.py"), "--check"]
+    done = subprocess.run(command, env=child_env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr or "run benchmarks/versus.py"

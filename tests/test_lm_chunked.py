@@ -1,5 +1,7 @@
 """Losses over a linear head in chunks: the dense path is the oracle, value and gradient."""
 
+import functools
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -178,3 +180,63 @@ def test_wrong_input_is_named():
     for call, words in cases:
         with pytest.raises(ValueError, match=words):
             call()
+
+
+@pytest.mark.parametrize("size", [1, 4, 100])
+@pytest.mark.parametrize("factor", [1.0, -0.3])
+def test_a_gradient_made_at_once_is_the_dense_one(size, factor):
+    """Pitfall 16: two terms of unlike counts, a loss that is multiplied afterwards."""
+    student, teacher, labels = make(), make(), torch.randint(V, (N,))
+    labels[2] = 3
+    objective = 0.9 * SoftTargets(T=2) + 0.1 * HardLabels(ignore_index=3)
+    out = Outputs({"labels": labels}, F.linear(*student), F.linear(*teacher))
+    dense = factor * objective(out)
+    lazy = Outputs({"labels": labels}, student, teacher)
+    ours = factor * Chunked(objective, size)(lazy)
+    torch.testing.assert_close(ours, dense)
+    torch.testing.assert_close(gradients(student, ours), gradients(student, dense))
+    out.student = F.linear(*student)
+    sums = Chunked(objective, size).sums(Outputs({"labels": labels}, student, teacher))
+    expected = objective.sums(out)
+    torch.testing.assert_close(sums, expected)  # no scale is known: any will do
+    weigh = torch.tensor([3.0, -1.0], dtype=torch.float64)
+    a, b = (gradients(student, x @ weigh) for x in (sums, expected))
+    torch.testing.assert_close(a, b)
+    lazy.scale = torch.tensor([0.1, 0.2])
+    with pytest.raises(ValueError, match="times"):
+        gradients(student, Chunked(objective, size).sums(lazy) @ weigh)
+
+
+def test_a_frozen_head_gets_no_gradient():
+    student, labels = make(), torch.randint(V, (N,))
+    head = LazyLogits(student.hidden, student.weight.detach())
+    Chunked(HardLabels(), 4)(Outputs({"labels": labels}, head)).backward()
+    expected = F.cross_entropy(F.linear(*head), labels)
+    torch.testing.assert_close(head.hidden.grad, gradients(student[:1], expected)[0])
+
+
+def test_compiled_chunks_are_one_graph_and_give_the_same(monkeypatch):
+    """A whole chunk is traced once, not once a step, and never breaks off; the last one is odd."""
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    whole = functools.partial(torch.compile, backend=backend, fullgraph=True)
+    monkeypatch.setattr(torch, "compile", whole)
+    objective = 0.9 * SoftTargets(T=2) + 0.1 * HardLabels()
+    compiled, plain = Chunked(objective, 8, compile=True), Chunked(objective, 8)
+    for rows, progress in [(20, 0.1), (21, 0.2), (22, 0.3), (23, 0.4), (30, 0.5)]:
+        hidden = torch.randn(rows, D, requires_grad=True)
+        student = LazyLogits(hidden, torch.randn(V, D, requires_grad=True))
+        teacher = LazyLogits(torch.randn(rows, D), torch.randn(V, D))
+        labels = torch.randint(V, (rows,))
+        labels[3] = -100
+        out = Outputs({"labels": labels}, student, teacher, progress=progress)
+        a, b = compiled(out), plain(out)
+        torch.testing.assert_close(a, b)
+        torch.testing.assert_close(gradients(student, a), gradients(student, b))
+        if rows == 21:
+            known = len(graphs)
+    assert len(graphs) == known <= 3

@@ -4,8 +4,10 @@ import math
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from tinykd import Capture, HardLabels, SoftTargets, Trainer
+from tinykd.batch import to_device
 from tinykd.lm import (
     Chunked,
     Classifier,
@@ -18,6 +20,7 @@ from tinykd.lm import (
 )
 from tinykd.lm.cache import Cache
 from tinykd.lm.layers import angles, rotate
+from tinykd.models import forward
 
 LENGTHS = (5, 2, 7)
 
@@ -64,6 +67,34 @@ def test_no_mask_is_a_mask_of_ones():
         model, (ids, _) = small(causal), padded()
         found = model(ids, torch.ones_like(ids))
         torch.testing.assert_close(model(ids), found, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("wrap", [lambda x: x, Headless])
+def test_padding_on_the_right_needs_no_mask(causal, wrap):
+    """Pitfall 12: it is left out where it changes nothing: value and gradient at real positions."""
+    model = Transformer(Config(17, 16, 2, heads=4, kv_heads=2, causal=causal))
+    ids, right = torch.randint(17, (3, 7)), torch.ones(3, 7, dtype=torch.long)
+    right[0, 4:] = right[1, 6:] = 0
+    given = []
+    hidden = model.hidden
+    model.hidden = lambda ids, mask, *rest: given.append(mask) or hidden(ids, mask, *rest)
+    for mask, free in ((right, causal), (right.flip(1), False), (torch.ones_like(right), causal)):
+        batch = to_device({"input_ids": ids, "attention_mask": mask}, torch.device("cpu"))
+        real = mask.bool()
+        expected = model(ids, mask)[real]
+        logits = forward(wrap(model), batch)
+        logits = logits if isinstance(logits, torch.Tensor) else F.linear(*logits).view(3, 7, -1)
+        assert (given[-1] is None) == free
+        torch.testing.assert_close(logits[real], expected, rtol=1e-5, atol=1e-5)
+        ours, theirs = (
+            torch.autograd.grad(x.square().sum(), model.embed.weight, retain_graph=True)[0]
+            for x in (logits[real], expected)
+        )
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+    stale = {**batch, "attention_mask": right.flip(1)}  # a batch made from another one
+    forward(model, stale)
+    assert given[-1] is stale["attention_mask"]
 
 
 @pytest.mark.parametrize("causal", [True, False])

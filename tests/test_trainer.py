@@ -77,6 +77,30 @@ def test_a_step_is_the_textbook_step():
     assert (history[0]["epoch"], history[0]["step"], history[0]["lr"]) == (1, 1, 0.1)
 
 
+def test_each_step_has_the_gradient_of_its_own_batch():
+    """Steps as a loop by hand takes them, also of parameters that a callback adds on the way."""
+    student, [(x, y)] = MLP(4, 8, 3), data()
+    reference = twin(student)
+    student.layers[0].requires_grad_(False)
+
+    def unfreeze(trainer):
+        if trainer.step == 2:
+            trainer.optimizer.add_param_group({"params": student.layers[0].parameters()})
+            student.layers[0].requires_grad_(True)
+
+    last = student.layers[1].parameters()
+    trainer = Trainer(student, HardLabels(), optimizer=SGD(last, 0.1), callbacks=[unfreeze])
+    trainer.fit([(x, y)] * 5)
+    optimizer = SGD(reference.parameters(), 0.1)
+    for step in range(5):
+        optimizer.zero_grad()
+        F.cross_entropy(reference(x), y).backward()
+        if step < 2:
+            reference.layers[0].weight.grad = reference.layers[0].bias.grad = None
+        optimizer.step()
+    torch.testing.assert_close(weights(student), weights(reference))
+
+
 @pytest.mark.parametrize(("cut", "accumulate"), [([4, 4], 2), ([1] * 8, 8), ([5, 2, 1], 3)])
 @pytest.mark.parametrize("clip", [None, 0.05])
 def test_accumulated_steps_equal_one_large_step(cut, accumulate, clip):
@@ -370,7 +394,8 @@ def test_bf16_trains_in_autocast_and_keeps_losses_and_weights_in_float32():
         history = trainer.fit(batches(), epochs=2)
         ends[precision] = weights(student)
         assert ends[precision].dtype == torch.float32
-        assert trainer.losses.totals.dtype == torch.float32
+        batch = next(iter(batches()))
+        assert trainer.net(batch, trainer._ask(batch), 0.0).dtype == torch.float32
         assert math.isfinite(history[-1]["loss"])
     assert set(kinds) == {torch.float32, torch.bfloat16}
     torch.testing.assert_close(ends["bf16"], ends["float32"], rtol=0, atol=2e-2)

@@ -27,7 +27,7 @@ from torch import Tensor
 
 IGNORE = -100  # the label of a position that has none, as in torch.nn.functional.cross_entropy
 NOT_FOR_THE_MODEL: tuple[str, ...] = ("labels", "soft_labels", "mask", "index", "prompt")
-NOT_FOR_THE_MODEL += ("augmented", "on_policy", "_valid")
+NOT_FOR_THE_MODEL += ("augmented", "on_policy", "_valid", "_right_padded")
 TENSORS = ("labels", "soft_labels", "mask", "positions")
 
 
@@ -56,10 +56,17 @@ def to_device(batch: Any, device: torch.device) -> dict[str, Any]:
     """A batch as a mapping, its tensors on `device`; copies to a GPU are pinned and not waited for.
 
     "index" stays where it is: the CPU looks rows up by it, and fetching it back would wait for the
-    GPU. Raises ValueError for anything that is no batch.
+    GPU. For the same reason an attention_mask is looked at here: "_right_padded" is that mask, if
+    no real token comes after padding. Raises ValueError for anything that is no batch.
     """
     named = as_batch(batch)
-    return {key: x if key == "index" else moved(x, device) for key, x in named.items()}
+    on = {key: x if key == "index" else moved(x, device) for key, x in named.items()}
+    mask = named.get("attention_mask")
+    if isinstance(mask, Tensor) and mask.dim() == 2 and mask.device.type == "cpu":
+        real = as_bools(mask, "attention_mask")
+        if not bool((real[:, 1:] & ~real[:, :-1]).any()):
+            on["_right_padded"] = on["attention_mask"]
+    return on
 
 
 def moved(value: Any, device: torch.device) -> Any:

@@ -13,6 +13,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from .softmax import at_least_float32, expectation, log_softmax
 
@@ -37,19 +38,20 @@ def cross_entropy(
     if labels.is_floating_point():
         _check_labels(labels, logits.shape[-1], ignore_index)
     labels = labels.long()  # as bytes, class 156 would be -100
-    ignored = labels == ignore_index
     log_q = log_softmax(logits)
-    target = labels.masked_fill(ignored, 0).unsqueeze(-1)
-    try:
-        loss = -log_q.gather(-1, target).squeeze(-1)
-    except RuntimeError:  # on the CPU, where it is cheaper to look when it has gone wrong
+    rows, flat = (log_q.flatten(0, -2), labels.flatten()) if labels.dim() > 1 else (log_q, labels)
+    try:  # -log_q of the label, 0 where ignored
+        loss = F.nll_loss(rows, flat, ignore_index=ignore_index, reduction="none")
+    except IndexError:  # on the CPU, where it is cheaper to look when it has gone wrong
         _check_labels(labels, logits.shape[-1], ignore_index)
         raise
+    loss = loss if flat is labels else loss.view(labels.shape)
     if label_smoothing:
         allowed = log_q > -math.inf
         spread = -log_q.masked_fill(~allowed, 0.0).sum(-1) / allowed.sum(-1)
+        spread = spread.masked_fill(labels == ignore_index, 0.0)
         loss = (1 - label_smoothing) * loss + label_smoothing * spread
-    return loss.masked_fill(ignored, 0.0)
+    return loss
 
 
 def soft_labels_kl(logits: Tensor, shares: Tensor) -> Tensor:

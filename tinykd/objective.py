@@ -76,6 +76,8 @@ class Term(nn.Module):
 class Objective(nn.Module):
     """A weighted sum of terms; made by `weight * term + ...` or `sum([...])`, never by hand."""
 
+    terms: Any  # nn.ModuleList of Term
+
     def __init__(self, terms: list[tuple[Schedule, Term]]) -> None:
         super().__init__()
         for weight, _ in terms:
@@ -112,7 +114,7 @@ class Objective(nn.Module):
 
     def pairs(self) -> list[tuple[Schedule, Term]]:
         """The (weight, term) pairs."""
-        return list(zip(self.weights, self.terms, strict=True))  # type: ignore[arg-type]
+        return list(zip(self.weights, self.terms, strict=True))
 
     def names(self) -> list[str]:
         """A short name for each term: its class, numbered where one occurs twice."""
@@ -136,20 +138,19 @@ class Objective(nn.Module):
 
     def valid(self, batch: Mapping[str, Any]) -> list[Tensor]:
         """Which positions count for each term."""
-        return [term.valid(batch) for _, term in self.pairs()]
+        return [term.valid(batch) for term in self.terms]
 
     def counts(self, batch: Mapping[str, Any]) -> Tensor:
         """Number of valid positions of each term, shape (K,), as floats on the batch's device."""
         found = self.valid(batch)
-        sums = {id(where): where.sum() for where in found}  # most terms share theirs
+        sums = {id(where): where.count_nonzero() for where in found}  # most terms share theirs
         return torch.stack([sums[id(where)] for where in found]).float()
 
     def forward(self, out: Outputs) -> Tensor:
         """The loss of one batch, for a loop of your own: sum_k w_k * (sum / count of term k)."""
-        sums, counts = self.sums(out), self.counts(out.batch).clamp_min(1)
-        return (
-            torch.tensor(self.weights_at(out.progress), device=sums.device) * sums / counts
-        ).sum()
+        counts = self.counts(out.batch).clamp_min(1)
+        scale = torch.tensor(self.weights_at(out.progress), device=counts.device) / counts
+        return (scale * self.sums(replace(out, scale=scale))).sum()
 
     def sums(self, out: Outputs) -> Tensor:
         """Sum over valid positions of each term, shape (K,), unweighted."""
@@ -161,12 +162,14 @@ class Objective(nn.Module):
         Raises ValueError if a term needs a teacher and there is none, or if it gives values at
         other positions than the batch announced.
         """
-        found, views, whole = [], dict[Any, Outputs](), dict[int, bool]()
-        for name, (_, term), where in zip(
-            self.names(), self.pairs(), self.valid(out.batch), strict=True
-        ):
+        found: list[Tensor] = []
+        views: dict[Any, Outputs] = {}
+        whole: dict[int, bool] = {}
+        positions = self.valid(out.batch)
+        for name, term, where in zip(self.names(), self.terms, positions, strict=True):
             if id(where) not in whole:  # asking a GPU would wait for it
-                whole[id(where)] = where.device.type == "cpu" and bool(where.all())
+                known = where.device.type == "cpu" and not torch.compiler.is_compiling()
+                whole[id(where)] = known and bool(where.all())
             key = (id(where), term.teacher)
             if key not in views:
                 own = _of_teacher(term, name, out)

@@ -29,7 +29,8 @@ class Outputs:
     """What a forward pass leaves behind for the terms. Logits: (..., C).
 
     `teacher` and `teacher_layers` are those of the term's own teacher; `teachers` holds all that
-    were asked, by name, under None where there is one without a name.
+    were asked, by name, under None where there is one without a name. `scale`: what each term's sum
+    is going to be multiplied with, (K,), where that is known: a gradient can be made at once then.
     """
 
     batch: Mapping[str, Any]
@@ -39,3 +40,4 @@ class Outputs:
     teacher_layers: Mapping[str, Tensor] = field(default_factory=dict)
     progress: float = 0.0
     teachers: Mapping[str | None, Targets] = field(default_factory=dict)
+    scale: Tensor | None = None

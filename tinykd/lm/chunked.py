@@ -7,54 +7,25 @@ from what they were made of,
     logits (N, V) = hidden (N, D) @ weight (V, D).T         N positions, D much smaller than V
 
 so a model can hand out (hidden, weight) instead, and the loss go through the positions some at a
-time: logits and values going forward; logits again, and their gradient, going backward.
+time.
 
     Trainer(Headless(model), Chunked(0.9 * SoftTargets(T=2) + 0.1 * HardLabels()), Headless(big))
 
-Values and gradients are those of the dense path, which is the oracle of the tests. Everything
-happens in one autograd function, so that the weight's gradient is added up in place: with
-torch.utils.checkpoint around each chunk, every chunk makes a (V, D) gradient of its own, which took
-twice the time of this and more memory.
+Values and gradients are those of the dense path, which is the oracle of the tests; how the gradient
+is made is in `lazy_logits`.
 """
 
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Any, NamedTuple
+import functools
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from ..batch import blank
+from ..batch import as_bools, blank
 from ..objective import Objective, Term, as_objective
 from ..outputs import Outputs, Targets
 from ..schedules import Schedule
-
-
-class LazyLogits(NamedTuple):
-    """Logits that are not there yet: hidden (N, D), and weight (V, D), one vector a word."""
-
-    hidden: Tensor
-    weight: Tensor
-
-    @property
-    def shape(self) -> torch.Size:
-        """(N, V), as if they were there."""
-        return torch.Size([len(self.hidden), len(self.weight)])
-
-    def part(self, rows: slice) -> Tensor:
-        """The logits (n, V) of these positions."""
-        return F.linear(self.hidden[rows], self.weight.type_as(self.hidden))
-
-    def parts(self, size: int | None = None) -> list[slice]:
-        """The positions, `size` at a time.
-
-        None: 128 on a CPU, whose cache holds about so many rows, elsewhere 1024, so that a GPU is
-        kept busy (measured on an H100 by benchmarks/big_vocabulary.py).
-        """
-        size = size or (128 if self.hidden.device.type == "cpu" else 1024)
-        return [slice(i, i + size) for i in range(0, max(len(self.hidden), 1), size)]
-
+from .lazy_logits import LazyLogits, chunked, chunked_sums
 
 Head = LazyLogits  # its name in tinykd 0.1
 
@@ -73,6 +44,11 @@ class Headless(nn.Module):
         super().__init__()
         self.model = model
 
+    @property
+    def sees_no_padding(self) -> bool:
+        """As the model's."""
+        return getattr(self.model, "sees_no_padding", False)
+
     def forward(
         self,
         input_ids: Tensor,
@@ -89,29 +65,6 @@ class Headless(nn.Module):
         )
 
 
-def chunked(
-    f: Callable[..., Tensor], head: LazyLogits, *rest: Any, size: int | None = None
-) -> Tensor:
-    """f(logits, *rest) at every position, with the logits of at most `size` positions at a time.
-
-    size: None is 128 on a CPU, 1024 elsewhere.
-    f: takes logits (n, V) and what of `rest` belongs to these positions, and returns (n, ...).
-    rest: tensors (N, ...), a teacher's LazyLogits (f gets its logits) or TopK, or None: constants.
-    Returns (N, ...). Gradients flow into head.hidden and head.weight, and nowhere else.
-    Raises ValueError if size < 1, or if something in `rest` has not N positions.
-
-        chunked(cross_entropy, head, labels)
-        chunked(lambda student, teacher: forward_kl(student, teacher, 2.0), head, teacher_head)
-    """
-    if size is not None and size < 1:
-        raise ValueError(f"size must be at least 1 position, got {size}")
-    count = len(head.hidden)
-    for x in rest:
-        if x is not None and x.shape[0] != count:
-            raise ValueError(f"the head has {count} positions, a {type(x).__name__} {x.shape[0]}")
-    return _Again.apply(f, size, rest, head.hidden, head.weight)
-
-
 class Chunked(Objective):
     """An objective over per-position terms, evaluated `size` positions at a time.
 
@@ -119,12 +72,16 @@ class Chunked(Objective):
     objective: terms that look at logits, labels and mask, of a student that gives `LazyLogits`;
     the teacher may give logits, LazyLogits or TopK. The terms share the logits of a chunk, so a
     second one is nearly free; what is added to a Chunked later joins them.
+    compile: put what happens to the logits of a chunk through torch.compile, all terms in one. The
+    first steps compile (a minute on a CPU), the others use it.
 
     Raises ValueError if size < 1, for a term that looks at layers, or a student that has
     computed its logits already.
     """
 
-    def __init__(self, objective: Term | Objective, size: int | None = None) -> None:
+    def __init__(
+        self, objective: Term | Objective, size: int | None = None, compile: bool = False
+    ) -> None:
         super().__init__(as_objective(objective).pairs())
         if size is not None and size < 1:
             raise ValueError(f"size must be at least 1 position, got {size}")
@@ -133,17 +90,18 @@ class Chunked(Objective):
         layers = (self.student_layers(), *self.teacher_layers().values())
         if layered := [name for names in layers for name in names]:
             raise ValueError(f"terms on layers cannot be cut into positions: {layered}")
-        self.size = size
+        self.size, self.compiled = size, compile
+        self._values = torch.compile(self._of_part) if compile else self._of_part
 
     def __add__(self, other: Term | Objective) -> "Chunked":
-        return Chunked(super().__add__(other), self.size)
+        return Chunked(super().__add__(other), self.size, self.compiled)
 
     def __radd__(self, other: Any) -> "Chunked":
         before = [] if other == 0 else as_objective(other).pairs()
-        return Chunked(Objective([*before, *self.pairs()]), self.size)
+        return Chunked(Objective([*before, *self.pairs()]), self.size, self.compiled)
 
     def __rmul__(self, weight: Schedule) -> "Chunked":
-        return Chunked(super().__rmul__(weight), self.size)
+        return Chunked(super().__rmul__(weight), self.size, self.compiled)
 
     __mul__ = __rmul__
 
@@ -158,54 +116,22 @@ class Chunked(Objective):
         said = [one.logits for one in teachers.values()]
         batch = {k: x for k, x in out.batch.items() if not isinstance(x, Tensor)}
         own = {k: out.batch[k] for k in ("labels", "soft_labels") if k in out.batch}
-        own["mask"] = out.batch.get("mask", counts)
+        own["mask"] = as_bools(out.batch.get("mask", counts), "mask")
+        f = functools.partial(self._values, batch, tuple(teachers), tuple(own), out.progress)
+        rest = (*said, *own.values())
+        if out.scale is None or not torch.is_grad_enabled():
+            return chunked(f, head, *rest, size=self.size).sum(0)  # (N, K)
+        return chunked_sums(f, head, *rest, scale=out.scale, size=self.size)
 
-        def values(logits: Tensor, *rest: Any) -> Tensor:
-            asked = {k: Targets(x, {}) for k, x in zip(teachers, rest, strict=False)}
-            part = {**batch, **dict(zip(own, rest[len(asked) :], strict=True))}
-            return torch.stack(
-                self.each(replace(out, batch=part, student=logits, teachers=asked)), 1
-            )
-
-        return chunked(values, head, *said, *own.values(), size=self.size).sum(0)  # (N, K)
-
-
-class _Again(torch.autograd.Function):
-    """Values chunk by chunk; in the backward pass the same again, this time with gradients."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        f: Callable[..., Tensor],
-        size: int | None,
-        rest: tuple,
-        hidden: Tensor,
-        weight: Tensor,
+    def _of_part(
+        self, batch: dict, teachers: tuple, keys: tuple, progress: float, logits: Tensor, *rest: Any
     ) -> Tensor:
-        ctx.f, ctx.size, ctx.rest = f, size, rest
-        ctx.save_for_backward(hidden, weight)
-        head = LazyLogits(hidden, weight)
-        return torch.cat([f(*_part((head, *rest), rows)) for rows in head.parts(size)])
+        """Values (n, K) of some positions. rest: what each teacher says, and the batch's tensors.
 
-    @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple:
-        hidden, weight = ctx.saved_tensors
-        to_hidden = torch.empty_like(hidden)
-        to_weight = torch.zeros_like(weight, dtype=torch.promote_types(weight.dtype, torch.float32))
-        head = LazyLogits(hidden, weight)
-        for rows in head.parts(ctx.size):
-            logits, *rest = _part((head, *ctx.rest), rows)
-            with torch.enable_grad():
-                values = ctx.f(logits.requires_grad_(), *rest)
-            (to_logits,) = torch.autograd.grad(values, logits, slope[rows])  # (n, V)
-            to_hidden[rows] = to_logits @ weight.type_as(to_logits)
-            if to_logits.dtype == to_weight.dtype:
-                to_weight.addmm_(to_logits.T, hidden[rows])
-            else:  # half precision: each chunk's share in it, their sum in float32
-                to_weight += to_logits.T @ hidden[rows]
-        return None, None, None, to_hidden, to_weight.type_as(weight)
-
-
-def _part(values: tuple, rows: slice) -> list:
-    """These positions of each: of LazyLogits the logits, of TopK its rows, of None nothing."""
-    return [x.part(rows) if hasattr(x, "part") else x if x is None else x[rows] for x in values]
+        A function of its arguments alone, so that torch.compile can keep what it has made of it.
+        """
+        asked = {k: Targets(x, {}) for k, x in zip(teachers, rest, strict=False)}
+        part = {**batch, **dict(zip(keys, rest[len(asked) :], strict=True))}
+        only = asked[teachers[0]].logits if teachers == (None,) else None
+        out = Outputs(part, logits, only, progress=progress, teachers=asked)
+        return torch.stack(self.each(out), 1)

@@ -43,6 +43,11 @@ class Transformer(nn.Module):
         self._start()
 
     @property
+    def sees_no_padding(self) -> bool:
+        """True where padding on the right cannot reach a real position, even without a mask."""
+        return self.config.causal
+
+    @property
     def head_weight(self) -> Tensor:
         """The vectors that score the words, (V, D): the embedding itself where they are tied.
 

@@ -1,6 +1,7 @@
 """What a run reports: the losses of an epoch, kept on the device, looked at only now and then."""
 
 import math
+import operator
 
 import torch
 from torch import Tensor
@@ -27,20 +28,18 @@ class NonFiniteLoss(ArithmeticError):
 class EpochLosses:
     """Sums and counts of every term over one epoch, and the steps nobody has looked at yet."""
 
-    def __init__(self, names: list[str], device: torch.device) -> None:
+    def __init__(self, names: list[str]) -> None:
         self.names = names
         # Over the epoch, for each term: sums, counts, and sums times the weights of their steps.
-        self.totals = torch.zeros(3, len(names), device=device)
+        self.totals = [[0.0] * len(names) for _ in range(3)]
         self.latest = math.nan
-        self._unread: list[tuple[int, int, Tensor, Tensor]] = []
+        self._unread: list[tuple[int, int, list[float], tuple[Tensor, ...]]] = []
 
     def add(
-        self, step: int, batch: int, sums: Tensor, counts: Tensor, weights: Tensor, norm: Tensor
+        self, step: int, batch: int, sums: Tensor, counts: Tensor, weights: list, norm: Tensor
     ) -> None:
-        """Note one step's sums, counts and weights (K,), and its gradient's norm, on the device."""
-        totals = torch.stack([sums, counts, weights * sums])
-        self.totals += totals
-        self._unread.append((step, batch, totals, norm))
+        """Note one step's sums, counts and weights (K,), and the norm of its gradient."""
+        self._unread.append((step, batch, weights, (sums, counts, norm.view(1))))
 
     def read(self, epoch: int) -> None:
         """Fetch the steps since the last reading; `latest` is the newest loss.
@@ -49,29 +48,36 @@ class EpochLosses:
         without a single valid position.
         """
         unread, self._unread = self._unread, []
-        for step, batch, totals, norm in unread:
-            sums, counts, weighted = totals.tolist()
+        if not unread:
+            return
+        # One copy of all that is on the device: each would wait for it.
+        values = iter(torch.cat([part for *_, parts in unread for part in parts]).tolist())
+        for step, batch, weights, parts in unread:
+            sums, counts, (norm,) = ([next(values) for _ in range(n)] for n in map(len, parts))
+            weighted = [w * s for w, s in zip(weights, sums, strict=True)]
+            for total, new in zip(self.totals, (sums, counts, weighted), strict=True):
+                total[:] = map(operator.add, total, new)
             if not any(counts):
                 raise ValueError(
                     f"no position counts at step {step} (epoch {epoch}, batch {batch}), counted "
                     "from 0: every one is masked, or labelled -100"
                 )
             self.latest = sum(s / max(c, 1) for s, c in zip(weighted, counts, strict=True))
-            for name, value in zip([*self.names, "gradient"], [*sums, norm.item()], strict=True):
+            for name, value in zip([*self.names, "gradient"], [*sums, norm], strict=True):
                 if not math.isfinite(value):
                     raise NonFiniteLoss(name, value, step, epoch, batch)
 
     def record(self) -> dict[str, float]:
         """The epoch's mean of the objective ("loss"), each step at its own weights, and by term."""
-        sums, counts, weighted = self.totals.tolist()
+        sums, counts, weighted = self.totals
         means = [s / max(c, 1) for s, c in zip(sums, counts, strict=True)]
         loss = sum(s / max(c, 1) for s, c in zip(weighted, counts, strict=True))
         return {"loss": loss, **dict(zip(self.names, means, strict=True))}
 
     def state_dict(self) -> dict[str, Tensor]:
         """Sums and counts, for a checkpoint in the middle of an epoch."""
-        return {"totals": self.totals}
+        return {"totals": torch.tensor(self.totals, dtype=torch.float64)}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Go on from `state_dict`."""
-        self.totals = state["totals"].to(self.totals.device)
+        self.totals = state["totals"].tolist()

@@ -6,6 +6,7 @@ own count a single time. 1 x 8, 4 x 2 and 2 processes x 4 samples give the same 
 """
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -25,11 +26,11 @@ Teachers = Mapping[str | None, Targets]
 
 
 class Totals(NamedTuple):
-    """Of one step over all processes, still on the device: (K,) each, K terms."""
+    """Of one step over all processes, (K,) each, K terms; sums and counts still on the device."""
 
     sums: Tensor
     counts: Tensor
-    weights: Tensor
+    weights: list[float]
 
 
 class Step(nn.Module):
@@ -40,13 +41,15 @@ class Step(nn.Module):
         self.model, self.objective, self.autocast = model, objective, autocast
         self.layers = objective.student_layers()
 
-    def forward(self, batch: dict, teachers: Teachers, progress: float) -> Tensor:
+    def forward(
+        self, batch: dict, teachers: Teachers, progress: float, scale: Tensor | None = None
+    ) -> Tensor:
         """The sum of each term over this batch, shape (K,)."""
         with Capture(self.model, self.layers) as acts, self.autocast():
             logits = forward(self.model, batch)
             layers = {name: at_least_float32(acts[name]) for name in self.layers}
         only = teachers.get(None, Targets(None, {}))
-        out = Outputs(batch, logits, only.logits, layers, only.layers, progress, teachers)
+        out = Outputs(batch, logits, only.logits, layers, only.layers, progress, teachers, scale)
         return self.objective.sums(out)
 
 
@@ -69,18 +72,26 @@ def backward(
         counts += objective.counts(batch)
     if world > 1:
         dist.all_reduce(counts)
-    weights = torch.tensor(objective.weights_at(progress)).to(counts.device, non_blocking=True)
-    scale = world * weights / counts.clamp_min(1)  # DDP takes the mean over processes, we the sum
-    sums = torch.zeros_like(counts)
+    weights = objective.weights_at(progress)
+    # DDP takes the mean over processes, we the sum.
+    scale = _on(counts.device, tuple(world * w for w in weights)) / counts.clamp_min(1)
+    found = []
     for batch in group:
         synchronise_later = world > 1 and batch is not group[-1]
         with net.no_sync() if synchronise_later else contextlib.nullcontext():  # type: ignore
-            batch_sums = net(batch, ask(batch), progress)
+            batch_sums = net(batch, ask(batch), progress, scale)
             torch.dot(batch_sums, scale.to(batch_sums.dtype)).backward()
-        sums += batch_sums.detach()
+        found.append(batch_sums.detach())
+    sums = found[0] if len(found) == 1 else torch.stack(found).sum(0)
     if world > 1:
         dist.all_reduce(sums)
     return Totals(sums, counts, weights)
+
+
+@functools.lru_cache(maxsize=1)
+def _on(device: torch.device, weights: tuple[float, ...]) -> Tensor:
+    """On the device; copied there again only when they change."""
+    return torch.tensor(weights).to(device, non_blocking=True)
 
 
 def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:

@@ -152,7 +152,7 @@ class Trainer(Resumable):
         self.step, self.epoch = 0, 0
         self.history: list[dict[str, float]] = []
         self.best = Best(monitor, mode, patience) if patience is not None else None
-        self.losses = EpochLosses(self.objective.names(), self.device)
+        self.losses = EpochLosses(self.objective.names())
         self.feed = Feed(batches, epochs, compare=self.checkpoint is not None)
         self.batches_per_epoch = self.feed.length
         self._described: dict[str, Any] = {}
@@ -273,7 +273,7 @@ class Trainer(Resumable):
         values = {f"val_{k}" if k in record else k: value for k, value in values.items()}
         self.history.append(record | values)
         self.epoch += 1
-        self.losses = EpochLosses(self.objective.names(), self.device)
+        self.losses = EpochLosses(self.objective.names())
         self.feed.end_epoch()
         if self.checkpoint is not None:
             self._save()

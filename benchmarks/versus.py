@@ -1,0 +1,93 @@
+"""README's table of tinykd against other libraries, from what results.json says.
+
+    python benchmarks/versus.py [--check]
+
+--check writes nothing and fails where README holds another table.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+BEGIN, END = "<!-- versus: made by benchmarks/versus.py -->", "<!-- end of versus -->"
+
+
+def _time(seconds: float) -> str:
+    return f"{1e6 * seconds:,.0f} µs" if seconds < 1e-2 else f"{1e3 * seconds:,.1f} ms"
+
+
+def _ratio(row: dict) -> str:
+    if "times_ours" not in row or row["name"] == "tinykd":
+        return ""
+    return f"{row['times_ours']:.2f} ({row['low']:.2f} to {row['high']:.2f})"
+
+
+def steps(cpu: dict) -> Iterator[str]:
+    """A row a rival, of a step and of an epoch with a cached teacher."""
+    for question in ("step, large", "step, tiny", "cached teacher"):
+        for row in cpu.get(question, {}).get("rows", []):
+            yield f"| {question} | {row['name']} | {_time(row['seconds'])} a step | {_ratio(row)} |"
+    for row in cpu.get("import", {}).get("rows", []):
+        spread = f" ({row['low']:.2f} to {row['high']:.2f})" if "low" in row else ""
+        yield f"| import | {row['name']} | {row['seconds']:.2f} s{spread} | |"
+
+
+def vocabulary(cpu: dict) -> Iterator[str]:
+    """The same for losses over a head of 49,152 words, with memory."""
+    found = cpu.get("big vocabulary", {"rows": [], "settings": {}})
+    rows, positions = found["rows"], found["settings"].get("positions", 0)
+    ours = {(r["dtype"], r["loss"]): r for r in rows if r["method"] == "tinykd, compiled"}
+    for row in rows:
+        base = ours.get((row["dtype"], row["loss"]))
+        runs = len(row["runs"])
+        counted = "one run" if runs == 1 else f"medians of {runs} runs"
+        ratio = f"{row['seconds'] / base['seconds']:.2f} ({counted})" if base else ""
+        ratio = "" if row is base else ratio
+        where = f"{row['loss']}, {row['dtype']}, {positions:,} positions"
+        measure = f"{row['seconds']:.2f} s, {row['bytes'] / 1e6:,.0f} MB"
+        yield f"| {where} | {row['method']} | {measure} | {ratio} |"
+
+
+def language(cpu: dict) -> Iterator[str]:
+    """Tokens a second; here the ratio says how many times theirs ours are."""
+    for row in cpu.get("language model", {}).get("rows", []):
+        speed = f"{row['tokens_per_second']:,.0f} tokens/s"
+        share = f", {row['share']:.0%} of the matrix rate" if "share" in row else ""
+        yield f"| {row['task']} | {row['name']} | {speed}{share} | {_ratio(row)} |"
+
+
+def lines() -> Iterator[str]:
+    """The table, line by line."""
+    cpu = json.loads((ROOT / "benchmarks" / "results.json").read_text("utf-8"))["cpu"]
+    about = next(iter(cpu.values()))["machine"]
+    used = {k: v for one in cpu.values() for k, v in one["settings"].get("versions", {}).items()}
+    measured = str([row for one in cpu.values() for row in one["rows"]]).lower()
+    used = {k: v for k, v in used.items() if k in measured and k != "tinykd"}
+    names = ", ".join(f"{name} {version}" for name, version in sorted(used.items()))
+    yield f"One thread of {about['processor']}, torch {about['torch']}; {names}."
+    yield ""
+    yield "| question | who | measured | times ours (quartiles) |"
+    yield "|---|---|---|---|"
+    for part in (steps, vocabulary, language):
+        yield from part(cpu)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true")
+    check = parser.parse_args().check
+    readme = ROOT / "README.md"
+    old = readme.read_text("utf-8")
+    before, _, rest = old.partition(BEGIN)
+    after = rest.partition(END)[2]
+    new = f"{before}{BEGIN}\n" + "\n".join(lines()) + f"\n{END}{after}"
+    if check:
+        return int(new != old)
+    readme.write_text(new, "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
