@@ -122,9 +122,9 @@ BUGS = [
       "        scale = scale * counts.clamp_min(1) / own / len(group)\n"
       "        found.append(batch_sums.detach())"),
      "objective: a_step_does_not_depend_on_how_it_was_cut"),
-    ("15 gradients of the step before", "training/step.py",
-     "            p.grad = None\n",
-     "            pass\n",
+    ("15 gradients of the step before", "training/trainer.py",
+     "        self.optimizer.zero_grad(set_to_none=True)\n",
+     "",
      "trainer: gradient_of_its_own_batch"),
     ("18 teacher in train mode", "models/call.py",
      "    with modes_kept(model), torch.no_grad():\n        model.eval()\n",
