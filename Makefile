@@ -4,10 +4,11 @@
 # make build  lessons and executed solutions from solutions/*.py, only what changed
 # make lint   ruff and mypy alone
 # make bench  ours against other libraries, on this machine; half an hour of one core
+# make soak   100 kills of one of two processes that train, on copies and sharded; some minutes
 # make clean  removes .venv and everything else that was built
 # Another Python: make PYTHON=python3.12 lab      Another port: make LAB_ARGS=--port=9999 lab
 
-.PHONY: lab test check build lint bench clean
+.PHONY: lab test check build lint bench soak clean
 .DEFAULT_GOAL := lab
 
 SUITABLE := -c 'import sys; raise SystemExit(not (3, 11) <= sys.version_info[:2] <= (3, 13))'
@@ -91,6 +92,9 @@ bench: $(PEERS)
 	$(BENCH) benchmarks/big_vocabulary.py --device cpu --rounds 1 --keep
 	$(BENCH) benchmarks/language_model.py --rounds 2 --prompts 16 --examples 16 --max-new 48 --size 8 --out benchmarks/results.json
 	$(BENCH) benchmarks/versus.py
+
+soak: $(DEV)
+	TINYKD_KILLS=100 OMP_NUM_THREADS=1 $(BIN)/pytest -q -s tests/test_distributed.py -k killed
 
 clean:
 	rm -rf .venv .venv-peers build dist tinykd.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

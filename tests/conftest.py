@@ -48,10 +48,12 @@ def script(child_env: dict[str, str]) -> Callable[..., list[str]]:
     """Run a file of tests/scripts to its end; returns the finished process."""
 
     def run(
-        name: str, *args: object, launcher: tuple[str, ...] = ()
+        name: str, *args: object, launcher: tuple[str, ...] = (), timeout: float = 300
     ) -> subprocess.CompletedProcess:
         command = [sys.executable, *launcher, str(SCRIPTS / name), *map(str, args)]
-        done = subprocess.run(command, env=child_env, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(
+            command, env=child_env, capture_output=True, text=True, timeout=timeout
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         return done
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
+from tinykd import files
 
 pytestmark = pytest.mark.slow
 
@@ -96,6 +99,63 @@ def test_killed_again_and_again_it_is_the_same_run(script):
     """Pitfall 25: SIGKILL at random moments, also while a checkpoint is being written."""
     done = script("kill_and_resume.py", 20)
     assert done.stdout.count("every bit the same") == 2, done.stdout
+
+
+@pytest.fixture
+def little_disk(tmp_path):
+    """A folder on a disk of its own, of 300 kB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no disk can be mounted here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_is_said_and_the_last_checkpoint_stays(tmp_path, little_disk):
+    """Pitfall 36: nothing half-written, and when there is room again the run is the same."""
+    expected = whole(tmp_path, checkpoint_every=2)
+
+    def fill(trainer):
+        if trainer.step == 5:
+            free = shutil.disk_usage(little_disk).free
+            (little_disk / "filler").write_bytes(bytes(free - 20_000))
+
+    trainer, batches = runs.run(little_disk, checkpoint_every=2)
+    trainer.callbacks.append(fill)
+    with pytest.raises(OSError, match=r"run.ckpt could not be written .*before is still there"):
+        trainer.fit(batches, validate=validate, epochs=2)
+    assert sorted(p.name for p in little_disk.iterdir()) == ["filler", "run.ckpt"]
+    assert files.load(little_disk / "run.ckpt")["step"] == 4
+    (little_disk / "filler").unlink()
+    trainer, batches = runs.run(little_disk, checkpoint_every=2)
+    trainer.fit(batches, validate=validate, epochs=2, resume=True)
+    assert torch.equal(runs.final(trainer), expected)
+
+
+def test_what_the_killed_have_left_goes_when_the_run_goes_on(tmp_path):
+    trainer, batches = runs.run(tmp_path, scheduled=False)
+    trainer.fit(batches)
+    others = [tmp_path / ".other.ckpt.7.part", tmp_path / "run.ckpt.part"]
+    for file in (tmp_path / ".run.ckpt.99.part", *others):
+        file.write_bytes(b"half")
+    trainer, batches = runs.run(tmp_path, scheduled=False)
+    trainer.fit(batches, epochs=2, resume=True)
+    assert sorted(tmp_path.iterdir()) == sorted([tmp_path / "run.ckpt", *others])
+
+
+def test_one_of_several_processes_does_not_wait_to_save_when_its_validation_fails(tmp_path):
+    """The others may never get to where they would save with it."""
+
+    def broken(model):
+        raise ArithmeticError
+
+    trainer, batches = runs.run(tmp_path)
+    trainer.world = 2
+    with pytest.raises(ArithmeticError):
+        trainer.fit(batches, validate=broken)
+    assert not (tmp_path / "run.ckpt").exists()
 
 
 def test_resuming_a_finished_run_changes_nothing_and_more_epochs_go_on(tmp_path):

@@ -6,6 +6,7 @@ One section a kind. Whatever is wrong is refused in words, or does what its user
 import collections
 import functools
 import math
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -1247,3 +1248,20 @@ def test_a_named_teacher_is_asked_by_its_name_in_a_bare_loop_too():
     out = tinykd.Outputs({"inputs": samples()[0]}, torch.randn(12, 3), torch.randn(12, 3))
     with pytest.raises(ValueError, match="asks for the teacher 'a'"):
         objective(out)
+
+
+def test_a_run_without_a_bar_takes_no_lock_of_bars():
+    """Forked processes share tqdm's lock, and one that was killed in it holds up all others."""
+    tqdm = pytest.importorskip("tqdm").tqdm
+    steps = []
+
+    def train():
+        trainer = Trainer(MLP(2, 3), HardLabels(), device="cpu", progress=False)
+        trainer.fit([(torch.randn(4, 2), torch.randint(3, (4,)))])
+        steps.append(trainer.step)
+
+    thread = threading.Thread(target=train, daemon=True)
+    with tqdm.get_lock():
+        thread.start()
+        thread.join(timeout=20)
+    assert steps == [1]

@@ -27,7 +27,7 @@ from torch import Tensor
 
 IGNORE = -100  # the label of a position that has none, as in torch.nn.functional.cross_entropy
 NOT_FOR_THE_MODEL: tuple[str, ...] = ("labels", "soft_labels", "mask", "index", "prompt")
-NOT_FOR_THE_MODEL += ("augmented", "on_policy", "_valid", "_right_padded")
+NOT_FOR_THE_MODEL += ("augmented", "on_policy", "_valid", "_idle", "_right_padded")
 TENSORS = ("labels", "soft_labels", "mask", "positions")
 
 

@@ -27,11 +27,23 @@ def best_precision(device: str | torch.device | None = None) -> str:
 
 
 def join_process_group(device: torch.device) -> int:
-    """Number of processes that train together; joins them if torchrun started this one."""
+    """Number of processes that train together; joins them if torchrun started this one.
+
+    Started again by `--max-restarts` on one machine, they meet under another name: the store that
+    they meet in still has the addresses of those that died. (On several machines the counts of
+    restarts may differ, and the meeting is left to torch.)
+    """
     if int(os.environ.get("WORLD_SIZE", 1)) > 1 and not dist.is_initialized():
         if device.type == "cuda":
             torch.cuda.set_device(device)
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        backend = "nccl" if device.type == "cuda" else "gloo"
+        life = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+        if life == "0" or os.environ.get("GROUP_WORLD_SIZE") != "1":
+            dist.init_process_group(backend)
+        else:
+            store, rank, world = next(dist.rendezvous("env://"))
+            store = dist.PrefixStore(f"life {life}", store)
+            dist.init_process_group(backend, store=store, rank=rank, world_size=world)
     return rank_and_ranks()[1]
 
 

@@ -1,8 +1,10 @@
 """Files that are whole or not there, and that are read without running code."""
 
 import contextlib
+import glob
 import os
 import pathlib
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -39,14 +41,31 @@ def atomic(path: Path) -> Iterator[Path]:
 def save(path: Path, state: dict[str, Any]) -> None:
     """Write nested dicts of tensors and plain values, and open them again before the old file goes.
 
-    Raises ValueError, and leaves the old file, for a value that `load` could not give back.
+    Leaves the old file, and raises ValueError for a value that `load` could not give back, OSError
+    where it cannot be written: the disk is full.
     """
     if odd := unreadable(state):
         raise ValueError(f"{path} was not written: {odd}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic(path) as part:
-        torch.save(state, part)
-        _read(part, mmap=True)
+    try:
+        with atomic(path) as part:
+            torch.save(state, part)
+            _read(part, mmap=True)
+    except (OSError, RuntimeError) as error:  # torch's writer turns the one into the other
+        raise not_written(path, f"{error}".splitlines()[0]) from error
+
+
+def not_written(path: Path, why: str) -> OSError:
+    """The error for a file that could not be written."""
+    before = "what was saved before is still there" if path.exists() else "nothing was there before"
+    free = shutil.disk_usage(path.parent).free / 1e6
+    return OSError(f"{path} could not be written ({why}); {before}; {free:.1f} MB are free")
+
+
+def forget_parts(path: Path) -> None:
+    """Delete what processes that were killed while they wrote `path` have left beside it."""
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        part.unlink(missing_ok=True)
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -15,6 +15,9 @@ def bar(
     label: str, total: int | None, done: int = 0, visible: bool = True
 ) -> Iterator[Callable[..., None]]:
     """A progress bar on stdout; yields advance(n, note=""). Wipes itself out at the end."""
+    if not visible:  # and no lock: forked processes share tqdm's, and one may be killed in it
+        yield lambda n, note="": None
+        return
     from tqdm import tqdm  # here, so that `import tinykd` stays numpy and torch
 
     watched = sys.stdout.isatty() or "IPython" in sys.modules
@@ -25,7 +28,6 @@ def bar(
         desc=label,
         leave=False,
         file=sys.stdout,
-        disable=not visible,
         **pace,
     ) as line:
 

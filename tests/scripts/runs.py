@@ -38,7 +38,15 @@ def source(kind, x, y):
     return DataLoader(Indexed(x, y), batch_size=7, **settings)
 
 
-def run(folder, kind="batches", optimizer="adamw", cached=False, scheduled=True, **settings):
+def run(
+    folder,
+    kind="batches",
+    optimizer="adamw",
+    cached=False,
+    scheduled=True,
+    shard=lambda model: model,
+    **settings,
+):
     """A trainer and its batches, from the same beginning each time. 46 samples, 7 batches."""
     torch.manual_seed(0)
     x, y = torch.rand(46, 4, 4), torch.randint(3, (46,))
@@ -56,7 +64,7 @@ def run(folder, kind="batches", optimizer="adamw", cached=False, scheduled=True,
         "momentum": lambda ps: SGD(ps, 0.05, momentum=0.9, nesterov=True, weight_decay=1e-3),
     }
     trainer = Trainer(
-        *(student, objective, teacher, factories[optimizer]),
+        *(shard(student), objective, teacher, factories[optimizer]),
         schedule=cosine(1, 0.1) if scheduled else 1.0,
         device="cpu",
         clip=1.0,

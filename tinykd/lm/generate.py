@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..models import frozen
+from ..models.sharded import unsharded
 from ..progress import bar
 from ..softmax import at_least_float32, softmax
 from .cache import SPARE, Cache
@@ -43,7 +44,8 @@ def generate(
     seed: the same seed, prompts and batch size give the same text.
 
     Works in the model's own precision (`model.bfloat16()` halves the memory and is faster where
-    the processor has it), in eval mode and without gradients; the mode comes back.
+    the processor has it), in eval mode and without gradients; the mode comes back. A sharded model
+    is gathered whole for it (see `models/sharded.py`).
 
     Raises:
         ValueError: an empty prompt, ids outside of the model's vocabulary, a temperature that is
@@ -72,7 +74,7 @@ def generate(
     order = sorted(range(len(rows)), key=lambda i: len(rows[i])) if max_new else []
     answers: list[list[int]] = [[] for _ in rows]
     start, tokens = time.perf_counter(), 0
-    with frozen(model), bar("sampling", len(order), 0, progress) as advance:
+    with frozen(model), unsharded(model), bar("sampling", len(order), 0, progress) as advance:
         for first in range(0, len(order), batch_size):
             numbers = order[first : first + batch_size]
             batch = _Sequences(model, [rows[i] for i in numbers], pad)

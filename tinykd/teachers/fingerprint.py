@@ -5,6 +5,8 @@ import hashlib
 import torch
 from torch import Tensor, nn
 
+from ..models.sharded import whole
+
 
 def fingerprint(x: nn.Module | Tensor) -> str:
     """SHA-256 over names, shapes, types and bytes of a tensor or of a model's state.
@@ -17,7 +19,7 @@ def fingerprint(x: nn.Module | Tensor) -> str:
     for name, value in state.items():
         if not isinstance(value, Tensor):
             raise TypeError(f"no fingerprint: {name or 'it'} is a {type(value).__name__}")
-        value = value.detach().cpu().contiguous()
+        value = whole(value).detach().cpu().contiguous()
         digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
         digest.update(value.view(-1).view(torch.uint8).numpy().data if value.numel() else b"")
     return digest.hexdigest()

@@ -31,6 +31,7 @@ class Feed:
         if hasattr(batches, "set_epoch"):
             batches.set_epoch(0)  # its length may depend on it
         self.length = length(batches)
+        self.last: Any = None  # the last batch of this epoch that was taken
         self.start = source_state(batches)
         self.before: dict[str, Any] = {}  # where the epoch before started, and its first digest
         self._first = 0
@@ -40,6 +41,7 @@ class Feed:
 
         Raises ValueError if the used batches are not there again, or are others.
         """
+        self.last = None
         if rng is None:
             self._set_epoch(epoch)
             return iter(self.batches)
@@ -61,8 +63,10 @@ class Feed:
                     f"the checkpoint was made {self.used} batches into epoch {epoch + 1}, but "
                     f"batches ends after {n}: resume with the same data and batch size"
                 )
-            seen = self._digest(batch, seen)
+            seen, self.last = self._digest(batch, seen), batch
+            self._first = self._first if n else seen
         self._same(seen, self.digest, epoch)
+        self.digest = seen
         if self.used:  # at batch 0 the state was noted before iter() drew
             set_rng_state(rng)
         return stream
@@ -80,7 +84,7 @@ class Feed:
         for batch in group:
             self.digest = self._digest(batch, self.digest)
             self._first = self._first if self.used else self.digest
-            self.used += 1
+            self.used, self.last = self.used + 1, batch
         return group
 
     def end_epoch(self) -> None:
@@ -130,8 +134,8 @@ class Feed:
         whole = getattr(self.batches, "num_workers", 0) > 0 or not known
         return digest(named if whole else known, before)
 
-    def _same(self, seen: int, known: int, epoch: int) -> None:
-        if self.compare and seen != known:
+    def _same(self, seen: int, known: int | None, epoch: int) -> None:
+        if self.compare and known is not None and seen != known:
             raise ValueError(
                 f"the batches of epoch {epoch + 1} are not those that the checkpoint was made "
                 "with: resume with the same data, seed and sampler, and without workers or "

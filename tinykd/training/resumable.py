@@ -7,9 +7,11 @@ from typing import Any
 
 from .. import files
 from ..device import rank_and_ranks
+from ..models.sharded import is_sharded
 from ..progress import Interrupted
 from . import resume as resuming
-from .history import READ_EVERY
+from . import shards
+from .parallel import Together
 from .random_state import rng_state, set_rng_state
 
 
@@ -32,6 +34,7 @@ class Resumable:
     best: Any
     feed: Any
     device: Any
+    together: Together
     world: int
     _interrupt: Any
     _described: dict[str, Any]
@@ -68,10 +71,17 @@ class Resumable:
 
     def _restore(self, state: dict[str, Any]) -> dict[str, Any]:
         """Returns the generators' state, which they have now, to go on with after skipping."""
-        resuming.refuse_another(state.get("settings", {}), self._settings())
-        resuming.load_parts(self._parts(), state["parts"])
+        sharded = is_sharded(self.net)
+        other_world = ("world",) if sharded or "shards" in state else ()
+        resuming.refuse_another(state.get("settings", {}), self._settings(), but=other_world)
+        parts = state["parts"]
+        if self.checkpoint is not None:
+            parts = shards.read(self.checkpoint, state, like=next(self.net.parameters()))
+        if sharded:
+            shards.distribute(parts, self.net, self.optimizer)
+        resuming.load_parts(self._parts(), parts)
         self.step, self.epoch, self.history = state["step"], state["epoch"], state["history"]
-        mine = state["ranks"][rank_and_ranks()[0]]
+        mine = resuming.of_rank(state["ranks"])
         self.feed.load_state_dict(mine["feed"])
         set_rng_state(mine["rng"])  # also where nothing is left to do: what follows may draw
         return mine["rng"]
@@ -92,9 +102,7 @@ class Resumable:
         return self._described
 
     def _stop_if_asked(self) -> None:
-        if self.world > 1 and self.device.type == "cuda" and self.step % READ_EVERY:
-            return  # asking the others makes the GPUs wait
-        if resuming.any_rank(self._interrupt.asked, self.device):
+        if self.together.any(self._interrupt.asked):
             self.checkpoint = self.checkpoint or _unasked()
             self._save()
             raise Interrupted(
@@ -106,8 +114,17 @@ class Resumable:
     def _save(self) -> None:
         assert self.checkpoint is not None
         state = self.state_dict()  # all processes together, the first one writes
-        if rank_and_ranks()[0] == 0:
-            files.save(self.checkpoint, state)
+        failed: Exception | None = None
+        try:
+            if is_sharded(self.net):
+                shards.save(self.checkpoint, state)
+            elif rank_and_ranks()[0] == 0:
+                files.save(self.checkpoint, state)
+                shards.forget(self.checkpoint)
+        except (OSError, ValueError) as error:
+            failed = error
+        if self.together.any(failed is not None):
+            raise failed or files.not_written(self.checkpoint, "by another process")
         self._saved = self.checkpoint
 
 

@@ -5,7 +5,6 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-import torch
 import torch.distributed as dist
 from torch import nn
 
@@ -14,7 +13,9 @@ from ..device import rank_and_ranks
 from ..objective import Objective
 from ..schedules import exact, shown
 from ..teachers import LiveTeacher, Stored, Teachers, fingerprint
+from . import shards
 from .learning_rate import LearningRate
+from .random_state import rng_state
 
 
 def describe(
@@ -34,10 +35,10 @@ def describe(
         **plain,
     }
     usual = vars(nn.Module())
-    details = [
-        [exact(weight), *(f"{k}={exact(x)}" for k, x in vars(term).items() if k not in usual)]
-        for weight, term in objective.pairs()
-    ]
+    details = []
+    for weight, term in objective.pairs():  # how it is spread over processes is no setting
+        own = {k: x for k, x in vars(term).items() if k not in usual and "fsdp" not in k}
+        details.append([exact(weight), *(f"{k}={exact(x)}" for k, x in own.items())])
     state = rate.state_dict()
     details += [[exact(rate.schedule) if not state else exact([*sorted(state.items())])]]
     # What the words above leave out: digits, other values of a schedule, a term's own settings.
@@ -52,8 +53,9 @@ def describe(
     return found
 
 
-def refuse_another(before: dict[str, Any], now: dict[str, Any]) -> None:
-    """Raises ValueError for a run that was made with other settings: each is named."""
+def refuse_another(before: dict[str, Any], now: dict[str, Any], but: tuple[str, ...] = ()) -> None:
+    """Raises ValueError for a run with other settings, `but` for these: each is named."""
+    before, now = ({k: v for k, v in s.items() if k not in but} for s in (before, now))
     other = sorted(k for k in before.keys() | now.keys() if before.get(k) != now.get(k))
     if other:
         differences = "; ".join(f"{k} was {before.get(k)}, is {now.get(k)}" for k in other)
@@ -100,6 +102,25 @@ def of_all_ranks(mine: dict[str, Any]) -> list[dict[str, Any]]:
     return ranks
 
 
+def of_rank(ranks: list[dict[str, Any]]) -> dict[str, Any]:
+    """What this process goes on from; where more or fewer had saved, their place in the data.
+
+    Its share is another one then, and is not compared; noise goes on where there was as much.
+    Raises ValueError where they were not all at the same place.
+    """
+    rank, world = rank_and_ranks()
+    if len(ranks) == world:
+        return ranks[rank]
+    if len(places := {mine["feed"]["used"] for mine in ranks}) > 1:
+        raise ValueError(
+            f"{len(ranks)} processes stopped after {sorted(places)} batches of an epoch: only as "
+            "many can go on with it"
+        )
+    mine = ranks[rank] if rank < len(ranks) else {**ranks[0], "rng": rng_state()}
+    start = mine["feed"]["start"] | ({} if rank < len(ranks) else {"rng": mine["rng"]})
+    return {**mine, "feed": {**mine["feed"], "start": start, "digest": None, "before": {}}}
+
+
 def found(path: Path | None, resume: bool, ours: bool) -> dict[str, Any] | None:
     """The checkpoint that a run goes on from, None where it starts from the beginning.
 
@@ -110,6 +131,8 @@ def found(path: Path | None, resume: bool, ours: bool) -> dict[str, Any] | None:
         raise ValueError("resume=True needs a file: Trainer(..., checkpoint=...)")
     if path is not None and (path.is_dir() or not os.access(_existing(path), os.W_OK)):
         raise ValueError(f"{path} cannot be written: a checkpoint is a file in a writable folder")
+    if path is not None and rank_and_ranks()[0] == 0:
+        files.forget_parts(path)
     if path is None or not path.exists() or (ours and not resume):
         return None
     if not resume:
@@ -133,16 +156,8 @@ def load_student(path: str | Path, model: nn.Module) -> nn.Module:
     saved = files.load(Path(path))
     if "parts" not in saved:
         raise ValueError(f"{path} was not written by Trainer: it holds {list(saved)}")
-    weights = saved["parts"].get("best", {}).get("weights") or saved["parts"]["net"]
+    parts = shards.read(Path(path), saved)
+    weights = parts.get("best", {}).get("weights") or parts["net"]
     own = {k.removeprefix("model."): v for k, v in weights.items() if k.startswith("model.")}
     model.load_state_dict(own)
     return model
-
-
-def any_rank(asked: bool, device: torch.device) -> bool:
-    """True in all processes if it is true in one of them: none may stop alone."""
-    if rank_and_ranks()[1] == 1:
-        return asked
-    flag = torch.tensor(float(asked), device=device)
-    dist.all_reduce(flag)
-    return bool(flag)

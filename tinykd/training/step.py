@@ -13,11 +13,13 @@ from typing import Any, NamedTuple
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from ..batch import valid
 from ..device import rank_and_ranks
 from ..hooks import Capture
 from ..models import forward
+from ..models.sharded import whole
 from ..objective import Objective
 from ..outputs import Outputs, Targets
 from ..softmax import at_least_float32
@@ -62,14 +64,15 @@ def backward(
 ) -> Totals:
     """Leave the gradient of the objective over all batches of `group` in the parameters.
 
-    net: a Step, or DDP around one. ask: what the teachers say of a batch. A NaN in one process is
-    seen, and stops the run, in all of them.
+    net: a Step, sharded or not, or DDP around one. ask: what the teachers say of a batch. An idle
+    batch (see `parallel`) counts for nothing. A NaN in one process is seen, and stops the run, in
+    all of them.
     """
     world = rank_and_ranks()[1]
     group = [{**batch, "_valid": valid(batch)} for batch in group]
-    counts = objective.counts(group[0])
+    counts = _unless_idle(objective.counts(group[0]), group[0])
     for batch in group[1:]:
-        counts += objective.counts(batch)
+        counts += _unless_idle(objective.counts(batch), batch)
     if world > 1:
         dist.all_reduce(counts)
     weights = objective.weights_at(progress)
@@ -77,9 +80,10 @@ def backward(
     scale = _on(counts.device, tuple(world * w for w in weights)) / counts.clamp_min(1)
     found = []
     for batch in group:
-        synchronise_later = world > 1 and batch is not group[-1]
-        with net.no_sync() if synchronise_later else contextlib.nullcontext():  # type: ignore
-            batch_sums = net(batch, ask(batch), progress, scale)
+        # Sharded, each micro-batch is reduced at once: nobody has room for a whole gradient.
+        later = isinstance(net, DistributedDataParallel) and batch is not group[-1]
+        with net.no_sync() if later else contextlib.nullcontext():  # type: ignore
+            batch_sums = _unless_idle(net(batch, ask(batch), progress, scale), batch)
             torch.dot(batch_sums, scale.to(batch_sums.dtype)).backward()
         found.append(batch_sums.detach())
     sums = found[0] if len(found) == 1 else torch.stack(found).sum(0)
@@ -94,13 +98,17 @@ def _on(device: torch.device, weights: tuple[float, ...]) -> Tensor:
     return torch.tensor(weights).to(device, non_blocking=True)
 
 
+def _unless_idle(values: Tensor, batch: Mapping[str, Any]) -> Tensor:
+    return 0 * values if "_idle" in batch else values
+
+
 def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
     """Length of the whole gradient, on its device. NaN or infinite if any part of it is."""
     gradients = [p.grad for p in parameters if p.grad is not None]
     if not gradients:
         raise ValueError("no parameter got a gradient: the objective does not depend on the model")
     # All in one call, as torch.nn.utils.clip_grad_norm_ does it.
-    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    return whole(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))))
 
 
 def refuse_unused(net: nn.Module) -> None:

@@ -16,11 +16,11 @@ from typing import Any, Protocol
 
 import torch
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from ..batch import as_batch, refuse_unshifted, to_device
 from ..device import best_device, best_precision, join_process_group, rank_and_ranks
 from ..models.call import modes_kept
+from ..models.sharded import reshard
 from ..objective import Objective, Term, as_objective
 from ..outputs import Targets
 from ..progress import Interruptible, bar
@@ -31,6 +31,7 @@ from .best import Best
 from .feed import Feed
 from .history import READ_EVERY, EpochLosses
 from .learning_rate import LearningRate
+from .parallel import Together, as_one, shard_terms
 from .resumable import Resumable
 from .step import Step, backward, gradient_norm, make_optimizer, refuse_uncovered, refuse_unused
 from .validation import check_validation, validated
@@ -61,9 +62,10 @@ class Trainer(Resumable):
     checkpoint: file to save to after every epoch, and every `checkpoint_every` steps.
     callbacks: see `Callback`.
 
-    Runs under torchrun unchanged (DDP). Raises ValueError for an optimizer that misses trainable
-    parameters, for a term whose teacher is not there, or for a term that couples samples under
-    accumulation or on several processes.
+    Runs under torchrun unchanged, on copies of the model (DDP); one that `fully_shard` has sharded
+    is taken as it is (FSDP2). Raises ValueError for an optimizer that misses trainable parameters,
+    for a term whose teacher is not there, for a term that couples samples under accumulation or on
+    several processes, or for a model that is sharded in part.
     """
 
     def __init__(
@@ -108,14 +110,16 @@ class Trainer(Resumable):
                 stacklevel=2,
             )
         self.teachers.to(self.device)
+        self.world = join_process_group(self.device)
+        self.together = Together()
+        shard_terms(model, self.objective)  # before the optimizer, which is to hold the shards
         self.net = Step(model, self.objective, self._autocast).to(self.device)
         self.optimizer = make_optimizer(optimizer, self.net)
         self.learning_rate = LearningRate(self.optimizer, schedule)
-        self.world = join_process_group(self.device)
         coupled = [type(term).__name__ for term in self.objective.terms if term.couples_samples]
         if coupled and (self.world > 1 or accumulate > 1):
             raise ValueError(f"{coupled} couple the samples of a batch, so a batch must stay whole")
-        self._parallel = DistributedDataParallel(self.net) if self.world > 1 else self.net
+        self._parallel = as_one(self.net)
         self._saved: Path | None = None  # a checkpoint that this trainer has written
         self._given: dict[str, Any] | None = None  # what load_state_dict was given
 
@@ -154,7 +158,7 @@ class Trainer(Resumable):
         self.best = Best(monitor, mode, patience) if patience is not None else None
         self.losses = EpochLosses(self.objective.names())
         self.feed = Feed(batches, epochs, compare=self.checkpoint is not None)
-        self.batches_per_epoch = self.feed.length
+        self.batches_per_epoch = self.together.longest(self.feed.length)  # one progress for all
         self._described: dict[str, Any] = {}
         self._parts()  # whatever is wrong with a callback is said before the training
         if self.checkpoint:
@@ -162,6 +166,7 @@ class Trainer(Resumable):
             self._settings()  # before a step or a scheduler changes what they say
         rng = None
         saved = resuming.found(self.checkpoint, resume, ours=self._saved == self.checkpoint)
+        self.together.refuse_unlike(saved)
         saved, self._given = self._given or saved, None
         if saved is not None:
             try:
@@ -204,6 +209,7 @@ class Trainer(Resumable):
             yield
 
     def _run_epoch(self, rng: dict | None) -> None:
+        reshard(self.net)
         refuse_uncovered(self.optimizer, self.net)  # a callback, or the caller, may have added some
         self._trainable = [p for p in self.net.parameters() if p.requires_grad]
         stream = self.feed.stream(self.epoch, rng)
@@ -211,7 +217,7 @@ class Trainer(Resumable):
         label = f"epoch {self.epoch + 1}/{self.epochs}"
         visible = self.show_progress and rank_and_ranks()[0] == 0
         with bar(label, self.batches_per_epoch, self.feed.used, visible) as advance:
-            while group := self.feed.take(stream, self.accumulate):
+            while group := self._take(stream):
                 if self.step == 0:
                     refuse_unshifted(as_batch(group[0]))
                 for batch in group if self.device.type != "cpu" else ():
@@ -223,6 +229,10 @@ class Trainer(Resumable):
                     self._save()
         if self.feed.used == 0:
             raise ValueError("batches is empty: there is nothing to train on")
+
+    def _take(self, stream: Iterator[Any]) -> list[Any]:
+        group = self.feed.take(stream, self.accumulate)
+        return self.together.even(group, self.feed.last)
 
     def _update(self, group: list[dict[str, Any]]) -> None:
         """One optimizer step on the batches of `group`, as if they were one."""
@@ -236,7 +246,8 @@ class Trainer(Resumable):
         if self.step == 0 and self.world > 1:
             refuse_unused(self.net)
         norm = gradient_norm(self._trainable)
-        self.losses.add(self.step, self.feed.used - len(group), *totals, norm)
+        first = max(0, self.feed.used - len(group))
+        self.losses.add(self.step, first, *totals, norm)
         if self.device.type == "cpu" or (self.step + 1) % READ_EVERY == 0:
             self.losses.read(self.epoch)  # free on the CPU, and a NaN never reaches the weights
         if self.clip is not None:
@@ -266,7 +277,7 @@ class Trainer(Resumable):
             if self.best:
                 self.best.update(self.epoch + 1, values, self.net)
         except BaseException:
-            if self.checkpoint is not None:
+            if self.checkpoint is not None and self.world == 1:  # the others may not get here
                 self._save()  # the epoch's training is done and must not be lost with it
             raise
         # A validation that is called "loss" as well must not take the training loss's place.
