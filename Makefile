@@ -4,7 +4,7 @@
 # make build  lessons and executed solutions from solutions/*.py, only what changed
 # make lint   ruff and mypy alone
 # make bench  ours against other libraries, on this machine; half an hour of one core
-# make soak   100 kills of one of two processes that train, on copies and sharded; some minutes
+# make soak   100 kills of one of two processes that train, twice; every known bug put in; an hour
 # make clean  removes .venv and everything else that was built
 # Another Python: make PYTHON=python3.12 lab      Another port: make LAB_ARGS=--port=9999 lab
 
@@ -95,6 +95,8 @@ bench: $(PEERS)
 
 soak: $(DEV)
 	TINYKD_KILLS=100 OMP_NUM_THREADS=1 $(BIN)/pytest -q -s tests/test_distributed.py -k killed
+	OMP_NUM_THREADS=1 $(BIN)/python tests/seen_to_fail.py bugs_of_the_engine
+	OMP_NUM_THREADS=1 $(BIN)/python tests/seen_to_fail.py bugs_of_grading
 
 clean:
 	rm -rf .venv .venv-peers build dist tinykd.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
