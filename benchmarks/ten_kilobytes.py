@@ -5,8 +5,9 @@
 1. 20,000 training digits, each distorted once, and what the teacher of lesson 08 says of them
    -> datasets/results/ten_kilobytes_teacher.npy (logits, half precision)
 2. ConvNets of three widths learn these 20,000 from labels or from the teacher's soft targets.
-3. One of them learns both ways for four times as many steps; and from labels alone: the same digits
-   undistorted, and, a cheat, the test digits themselves, distorted twice.
+3. One of them learns both ways for five times as many steps (ten passes instead of two: of the
+   steps in SETTINGS whole passes are made, which are 400 of 500); and from labels alone: the same
+   digits undistorted, and, a cheat, the test digits themselves, distorted twice.
 
 Each net reads 4,000 test digits, distorted under a seed that nothing else uses: once in floats,
 and once rounded to 8 bits. The bytes are those of the ONNX file of the first net of each size; that
@@ -36,7 +37,7 @@ SETTINGS: dict[str, Any] = {
     "digits": 20_000,
     "channels": [[4, 8, 12], [8, 16, 24], [10, 18, 26]],
     "judged": [10, 18, 26],  # of the other ways to learn
-    "steps": 500,
+    "steps": 500,  # in whole passes of 200: two, so 400 are made
     "patient": 2000,  # steps, of the judged one
     "batch": 100,
     "rate": 1e-2,

@@ -17,14 +17,16 @@
 # - count the bytes of a network before you train it, and see what else a file is made of;
 # - train a student under a limit, choose it on held-out data, and write it as one file that runs without Python;
 # - hand in that file, to be judged on digits that nobody has seen;
+# - do the same for sentences, in 100 kB, and say why their board is worth less;
 # - write a memo of one page whose verdict follows from its numbers;
-# - say whether two places on a board are different.
+# - say whether two places on a board are different;
+# - ask the same questions of your own data and your own teacher, with a program that is yours to keep.
 #
 # | | |
 # |---|---|
-# | Difficulty | 3 of 5: three functions of four to eight lines, one of them a loop; a file; a memo |
+# | Difficulty | 3 of 5: three functions of four to eight lines, one of them a loop; two files; a memo |
 # | Importance | 5 of 5: it is the whole course in one task |
-# | Time | an hour for what is below; as long as you like for a better student; 1 minute of computing on 2 cores |
+# | Time | an hour for what is below; as long as you like for a better student; 2 minutes of computing on 2 cores |
 # | Needs | lessons 00 to 02, 05 and 08; the packages of `pip install 'tinykd[lab,compress]'` |
 
 # %% role="setup" name="setup"
@@ -47,23 +49,27 @@ from tinykd import (
     Batches,
     HardLabels,
     KnownLogits,
+    SoftLabels,
     SoftTargets,
     Trainer,
     accuracy,
     compress,
+    cosine,
     load_mnist,
     paired_verdict,
     plots,
     predict,
 )
 from tinykd import challenge
-from tinykd.challenge import distorted, judging, pooled_convnet
+from tinykd.challenge import distorted, judging, known_words, memos, misspelt, pooled_convnet
+from tinykd.challenge import Balance, Int8Vectors, WordConvNet, word_numbers
 from tinykd.classroom import Checks
-from tinykd.data import data_file
+from tinykd.data import data_file, load_sentences, three_classes
+from tinykd.metrics import rank_correlation
 from tinykd.plots import COLORS
 
 check = Checks("18_your_own")
-LIMIT = 10_000  # bytes of a file
+LIMIT, SENTENCE_LIMIT = 10_000, 100_000  # bytes of a file
 
 
 @functools.lru_cache(maxsize=1)
@@ -82,6 +88,30 @@ def drawn(seed, count):
 def secret_digits(rng, count):
     """Test digits (count, 1, 28, 28), turned, zoomed and moved as this generator says, and labels."""
     return drawn(int(rng.integers(2**62)), count)
+
+
+def mean_rating(ratings):
+    """What people felt on average, -4 to 4, from their counts (N, 9)."""
+    return ratings @ torch.arange(-4.0, 5.0) / ratings.sum(1)
+
+
+@functools.lru_cache(maxsize=1)
+def test_sentences():
+    texts, ratings, _ = load_sentences("test")
+    return known_words(load_sentences("train")[0]), texts, mean_rating(ratings)
+
+
+@functools.lru_cache(maxsize=4)
+def typed(seed, count):
+    rng = np.random.default_rng(seed)
+    known, texts, felt = test_sentences()
+    rows = rng.permutation(len(texts))[:count]
+    return word_numbers(misspelt([texts[n] for n in rows], rng), known), felt[rows]
+
+
+def secret_sentences(rng, count):
+    """Test sentences as numbers (count, 40), misspelt as this generator says, and mean ratings."""
+    return typed(int(rng.integers(2**62)), count)
 
 
 # %% role="setup" name="specimens"
@@ -129,7 +159,7 @@ def two_students(rng, count, share=0.8, other=0.6):
 # ## The 10 kB challenge
 #
 # A chip in a letter-sorting machine has room for one file of **10,000 bytes**. Envelopes come in crooked, near and far: its digits are turned by up to 20 degrees, zoomed by up to 20%, and moved by up to 2 pixels, each at random. You have 20,000 training digits and a teacher, the residual net of lesson 08 of
-# 79,000 parameters, which nobody could put on that chip. Whatever you know from this course is allowed. What counts is the share of digits that your file reads right.
+# 79,000 parameters, which nobody could put on that chip. Whatever you know from this course is allowed. What counts is the share of digits that your file reads right. (Section 6 has the same for sentences.)
 #
 # The rules, in full:
 #
@@ -229,11 +259,11 @@ check(
     [check.call(number_bytes, widths(rng, depth), 8) for depth in (1, 2, 3)],
 )
 
-# %% role="hidden" name="number_bytes.few_bits" points=1 hint="Any number of bits, also those that fill no byte."
+# %% role="hidden" name="number_bytes.few_bits" points=1 rtol=1e-9 atol=1e-9 hint="Any number of bits, also those that fill no byte: the sum is divided by 8 and not rounded."
 rng = check.rng("number_bytes.few_bits")
 check(
     "number_bytes.few_bits",
-    [check.call(number_bytes, widths(rng, 4), bits) for bits in (1, 3, 4, 16, 32)],
+    [check.call(number_bytes, widths(rng, 4), bits) for bits in (1, 3, 5, 7, 4, 16, 32)],
 )
 
 
@@ -305,6 +335,14 @@ def number_bytes(channels, bits):
     return (total + (32 * sum(channels) if bits < 32 else 0)) / 8
 
 
+# %% role="mutant" of="number_bytes" name="number_bytes.whole" loses="number_bytes.few_bits" hint="You round: with 3 bits a weight the numbers fill no whole number of bytes, and none is asked for. Divide by 8 with /, not //."
+def number_bytes(channels, bits):
+    sizes = [1, *channels]
+    total = sum(9 * a * b * bits + 32 * b for a, b in pairwise(sizes))
+    total += 10 * channels[-1] * bits + 320
+    return (total + (32 * (sum(channels) + 10) if bits < 32 else 0)) // 8
+
+
 # %% [markdown]
 # A file holds more than its numbers: a list of operations, and names. **What do you expect?** Below, two nets are written in floats and in 8 bits. By how much is a file larger than your count? And is an 8-bit file a quarter of the other?
 
@@ -367,7 +405,7 @@ def keep_best(student, train, score, rounds):
     # END SOLUTION
 
 
-# %% role="check" name="keep_best.middle" points=1 hint="The best round is one in the middle: the student must be as it was then."
+# %% role="check" name="keep_best.middle" points=1 hint="Round by round: train, ask for the score once, copy the state if it is better. Returned are (best score, its round), the round counted from 0; the student is as it was after that round, which is one in the middle here."
 rng = check.rng("keep_best.middle")
 scores = [float(s) for s in rng.permutation(np.linspace(0.5, 0.8, 4)).tolist()]
 fake = FakeTraining(rng, [*scores, 0.9, *scores[:3]])
@@ -378,7 +416,7 @@ check(
     ),
 )
 
-# %% role="check" name="keep_best.equal" points=1 hint="Two rounds are equally good, and all scores are below 0: the first of the two counts."
+# %% role="check" name="keep_best.equal" points=1 hint="The same, (best score, its round) and the student of that round. All scores are below 0 here, and two rounds are equally good: the first of the two counts."
 rng = check.rng("keep_best.equal")
 top = float(-rng.uniform(0.1, 0.4))
 fake = FakeTraining(rng, [top - 1, top, top - 0.5, top, top - 2])
@@ -434,7 +472,7 @@ def keep_best(student, train, score, rounds):
     return best, when
 
 
-# %% role="mutant" of="keep_best" name="keep_best.not_copied" loses="keep_best.middle, keep_best.equal, keep_best.ends" hint="state_dict() hands out the student's own tensors, and the training goes on in them. Copy it: copy.deepcopy."
+# %% role="mutant" of="keep_best" name="keep_best.not_copied" loses="keep_best.middle, keep_best.equal, keep_best.ends" hint="The student is left as it was after the last round. Was the state loaded at the end, and is it a copy? state_dict() hands out the student's own tensors, and the training goes on in them: copy.deepcopy makes others."
 def keep_best(student, train, score, rounds):
     best, when, state = -math.inf, None, None
     for n in range(rounds):
@@ -446,7 +484,7 @@ def keep_best(student, train, score, rounds):
     return best, when
 
 
-# %% role="mutant" of="keep_best" name="keep_best.never_loaded" loses="keep_best.middle, keep_best.equal, keep_best.ends" hint="You know which round was best, and leave the student as it is after the last one. Load the state that you have kept."
+# %% role="mutant" of="keep_best" name="keep_best.never_loaded" loses="keep_best.middle, keep_best.equal, keep_best.ends" hint="The student is left as it was after the last round. Was the state loaded at the end, and is it a copy? state_dict() hands out the student's own tensors, and the training goes on in them: copy.deepcopy makes others."
 def keep_best(student, train, score, rounds):
     best, when = -math.inf, None
     for n in range(rounds):
@@ -503,6 +541,29 @@ def keep_best(student, train, score, rounds):
         train(student, n)
         if now > best:
             best, when, state = now, n, copy.deepcopy(student.state_dict())
+    student.load_state_dict(state)
+    return best, when
+
+
+# %% role="mutant" of="keep_best" name="keep_best.round_first" loses="keep_best.middle, keep_best.equal, keep_best.ends" hint="The best score comes first, then its round."
+def keep_best(student, train, score, rounds):
+    best, when, state = -math.inf, None, None
+    for n in range(rounds):
+        train(student, n)
+        now = score(student)
+        if now > best:
+            best, when, state = now, n, copy.deepcopy(student.state_dict())
+    student.load_state_dict(state)
+    return when, best
+
+
+# %% role="mutant" of="keep_best" name="keep_best.asked_twice" loses="keep_best.middle, keep_best.equal, keep_best.ends" hint="You ask for the score more than once a round: keep it in a variable. Held-out data take time, and a second answer may be another."
+def keep_best(student, train, score, rounds):
+    best, when, state = -math.inf, None, None
+    for n in range(rounds):
+        train(student, n)
+        if score(student) > best:
+            best, when, state = score(student), n, copy.deepcopy(student.state_dict())
     student.load_state_dict(state)
     return best, when
 
@@ -577,18 +638,16 @@ print(f"soft targets - labels: {100 * mean:.2f} ± {100 * half:.2f} points, {ver
 # %% role="show" name="results" folded=true
 
 
-def runs(setting, method):
+def runs(setting, method, found=stored, key="accuracy"):
     """Of our runs, the share right by seed."""
     return {
-        r["seed"]: r["accuracy"]
-        for r in stored["runs"]
-        if (r["setting"], r["method"]) == (setting, method)
+        r["seed"]: r[key] for r in found["runs"] if (r["setting"], r["method"]) == (setting, method)
     }
 
 
-def gap(setting, method, rival, other=None):
+def gap(setting, method, rival, other=None, **where):
     """This method in this setting against a rival, there or in the `other` setting."""
-    ours, theirs = runs(setting, method), runs(other or setting, rival)
+    ours, theirs = runs(setting, method, **where), runs(other or setting, rival, **where)
     both = sorted(ours.keys() & theirs.keys())
     return paired_verdict([ours[n] for n in both], [theirs[n] for n in both])
 
@@ -776,11 +835,11 @@ digit_student = "ten_kilobytes/digit_student.onnx"
 #
 # | key | |
 # |---|---|
-# | `question` | one sentence that ends in a question mark; six words or more |
+# | `question` | one sentence that ends in a question mark; six words or more (in all four texts different words count, of two letters or more) |
 # | `prediction` | what you expected before, and why; 8 words or more |
 # | `same_budget` | what both arms had in common; 8 words or more |
 # | `baseline` | what `against` is; 3 words or more |
-# | `seeds` | at least three different whole numbers |
+# | `seeds` | at least three different whole numbers, `0` and not `0.0` |
 # | `student`, `against` | for each seed the share right, between 0 and 1, of your arm and of the baseline |
 # | `margin` | the smallest gain that would matter to you, as a share; said beforehand; 0 or more |
 # | `gain` | [lower, upper] end of the 95% interval of the mean of student - against, to four decimals or more |
@@ -803,22 +862,22 @@ memo = {
     "verdict": "not better",
 }
 
-# %% role="check" name="memo.form" points=1 constant=true hint="All ten keys, and words enough in them."
-check("memo.form", judging.form(check.given("memo", memo)))
+# %% role="check" name="memo.form" points=1 constant=true hint="All ten keys, and words enough in the four texts: different ones, of two letters or more."
+check("memo.form", memos.form(check.given("memo", memo)))
 
-# %% role="check" name="memo.seeds" points=1 constant=true hint="Three seeds or more, and for each a share between 0 and 1 of both arms."
-check("memo.seeds", judging.seeds(check.given("memo", memo)))
+# %% role="check" name="memo.seeds" points=1 constant=true hint="Three different whole numbers or more, and for each a share between 0 and 1 of both arms."
+check("memo.seeds", memos.seeds(check.given("memo", memo)))
 
-# %% role="check" name="memo.gain" points=1 constant=true hint="The interval is that of the paired differences, student - against, with Student's t."
-check("memo.gain", judging.interval(check.given("memo", memo)))
+# %% role="check" name="memo.gain" points=1 constant=true hint="gain is [lower, upper] end of the interval of student - against, seed by seed, with Student's t, to four decimals: paired_verdict gives its middle and half of its width. Where memo.seeds is lost, mend that first."
+check("memo.gain", memos.interval(check.given("memo", memo)))
 
-# %% role="check" name="memo.verdict" points=2 constant=true hint="Not better: the whole interval lies below the margin. Better: otherwise, if all of it lies above 0. Else not shown."
-check("memo.verdict", judging.conclusion(check.given("memo", memo)))
+# %% role="check" name="memo.verdict" points=2 constant=true hint="Not better: the whole interval lies below the margin. Better: otherwise, if all of it lies above 0. Else not shown. It is the interval of your numbers; where memo.seeds is lost, mend that first."
+check("memo.verdict", memos.conclusion(check.given("memo", memo)))
 
 # %% role="hidden" name="memo.file" points=2 constant=true hint="The file that you have handed in belongs to the memo's experiment: its share is within 5 points of the mean of student."
 digits = secret_digits(check.rng("memo.file"), 1000)
 share = judging.share_right(digit_student, LIMIT, *digits)
-check("memo.file", judging.agrees(check.given("memo", memo), share, 0.05))
+check("memo.file", memos.agrees(check.given("memo", memo), share, 0.05))
 
 
 # %% role="alternative" of="memo" name="memo.four_seeds_fewer"
@@ -985,17 +1044,372 @@ memo = {
     "verdict": "not better",
 }
 
+
+# %% role="mutant" of="memo" name="memo.filled_up" loses="memo.form" hint="The texts are there to be read. Only different words of two letters or more count."
+memo = {
+    "question": "Does a teacher help a student of 10 kB to read distorted digits?",
+    "prediction": "x x x x x x x x x x",
+    "same_budget": "the same net (10-18-26, 8 bits), 20,000 digits, 2,000 steps, learning rate, seeds and size of file",
+    "baseline": "labels labels labels",
+    "seeds": [0, 1, 2, 3, 4],
+    "student": [0.9313, 0.932, 0.9323, 0.9323, 0.9293],
+    "against": [0.9447, 0.9465, 0.9477, 0.9417, 0.9443],
+    "margin": 0.005,
+    "gain": [-0.0166, -0.0105],
+    "verdict": "not better",
+}
+
+
+# %% role="mutant" of="memo" name="memo.seeds_are_floats" loses="memo.seeds, memo.gain, memo.verdict, memo.file" hint="A seed is a whole number: 0, not 0.0."
+memo = {
+    "question": "Does a teacher help a student of 10 kB to read distorted digits?",
+    "prediction": "I expect the teacher to be one point ahead of labels, as in lesson 08, or a little less, because it has never seen turned digits.",
+    "same_budget": "the same net (10-18-26, 8 bits), 20,000 digits, 2,000 steps, learning rate, seeds and size of file",
+    "baseline": "labels alone, no teacher",
+    "seeds": [0.0, 1.0, 2.0, 3.0, 4.0],
+    "student": [0.9313, 0.932, 0.9323, 0.9323, 0.9293],
+    "against": [0.9447, 0.9465, 0.9477, 0.9417, 0.9443],
+    "margin": 0.005,
+    "gain": [-0.0166, -0.0105],
+    "verdict": "not better",
+}
+
+
+# %% role="mutant" of="memo" name="memo.reversed" loses="memo.gain" hint="That is against - student. The gain is student - against, and negative where the baseline is ahead."
+memo = {
+    "question": "Does a teacher help a student of 10 kB to read distorted digits?",
+    "prediction": "I expect the teacher to be one point ahead of labels, as in lesson 08, or a little less, because it has never seen turned digits.",
+    "same_budget": "the same net (10-18-26, 8 bits), 20,000 digits, 2,000 steps, learning rate, seeds and size of file",
+    "baseline": "labels alone, no teacher",
+    "seeds": [0, 1, 2, 3, 4],
+    "student": [0.9313, 0.932, 0.9323, 0.9323, 0.9293],
+    "against": [0.9447, 0.9465, 0.9477, 0.9417, 0.9443],
+    "margin": 0.005,
+    "gain": [0.0105, 0.0166],
+    "verdict": "not better",
+}
+
+
+# %% role="mutant" of="memo" name="memo.mean_and_half" loses="memo.gain" hint="Those are the mean and half the width. The ends are mean - half and mean + half."
+memo = {
+    "question": "Does a teacher help a student of 10 kB to read distorted digits?",
+    "prediction": "I expect the teacher to be one point ahead of labels, as in lesson 08, or a little less, because it has never seen turned digits.",
+    "same_budget": "the same net (10-18-26, 8 bits), 20,000 digits, 2,000 steps, learning rate, seeds and size of file",
+    "baseline": "labels alone, no teacher",
+    "seeds": [0, 1, 2, 3, 4],
+    "student": [0.9313, 0.932, 0.9323, 0.9323, 0.9293],
+    "against": [0.9447, 0.9465, 0.9477, 0.9417, 0.9443],
+    "margin": 0.005,
+    "gain": [-0.0136, 0.003],
+    "verdict": "not better",
+}
+
+
+# %% role="mutant" of="memo" name="memo.gain_rounded" loses="memo.gain" hint="Your interval is right, and rounded too much: four decimals or more."
+memo = {
+    "question": "Does a teacher help a student of 10 kB to read distorted digits?",
+    "prediction": "I expect the teacher to be one point ahead of labels, as in lesson 08, or a little less, because it has never seen turned digits.",
+    "same_budget": "the same net (10-18-26, 8 bits), 20,000 digits, 2,000 steps, learning rate, seeds and size of file",
+    "baseline": "labels alone, no teacher",
+    "seeds": [0, 1, 2, 3, 4],
+    "student": [0.9313, 0.932, 0.9323, 0.9323, 0.9293],
+    "against": [0.9447, 0.9465, 0.9477, 0.9417, 0.9443],
+    "margin": 0.005,
+    "gain": [-0.017, -0.011],
+    "verdict": "not better",
+}
+
+
+# %% role="mutant" of="memo" name="memo.normal" loses="memo.gain" hint="That is 1.96 standard errors. With five seeds Student's t asks for 2.78: paired_verdict has it."
+memo = {
+    "question": "Does a teacher help a student of 10 kB to read distorted digits?",
+    "prediction": "I expect the teacher to be one point ahead of labels, as in lesson 08, or a little less, because it has never seen turned digits.",
+    "same_budget": "the same net (10-18-26, 8 bits), 20,000 digits, 2,000 steps, learning rate, seeds and size of file",
+    "baseline": "labels alone, no teacher",
+    "seeds": [0, 1, 2, 3, 4],
+    "student": [0.9313, 0.932, 0.9323, 0.9323, 0.9293],
+    "against": [0.9447, 0.9465, 0.9477, 0.9417, 0.9443],
+    "margin": 0.005,
+    "gain": [-0.0157, -0.0114],
+    "verdict": "not better",
+}
+
 # %% [markdown]
-# ## 6 · The board
+# ## 6 · The same with words: 100 kB
 #
-# Your instructor can make a board of all files: `tinykd board REPORT`, one number a student, the share of 5,000 secret digits right at 10 kB. Names on a board invite a mistake: that whoever stands higher is better. All have read the *same* digits, so two students can be compared digit by digit. With $a_i = 1$ where the first is right
+# A second chip sorts what people write. It has room for **100,000 bytes**, and is to put sentences in order: from what people felt to be the most negative up to the most positive. The sentences are those of lesson 11: tweets, snippets of film and product reviews and of editorials, each rated from -4 to 4 by about twenty people. They were typed on a bad keyboard: each
+# word of four letters or more is misspelt with probability 0.2 (two letters change places, one is lost, or comes twice).
+#
+# A file gets **numbers of words**, which are computed outside of it, for everybody alike: `known_words` numbers the words of the training sentences by how frequent they are, 2, 3, ...; 0 is padding, 1 stands for all other words, and so for most misspelt ones. `word_numbers` makes 40 numbers of a sentence.
+#
+# | | |
+# |---|---|
+# | the file | one ONNX file of at most 100,000 bytes; operations and work as above |
+# | in and out | one input of int64, (N, 40), N open; one output of float32, (N, 1): the more positive, the higher |
+# | judged on | test sentences, each misspelt under the instructor's seed |
+# | judged by | **Spearman's rank correlation** of your scores with people's mean ratings: both are replaced by their ranks (equal values share one), and these are correlated. 1 is the same order, 0 none; the scale of your scores is yours |
+#
+# | rank correlation | where it is asked | points |
+# |---|---|---|
+# | the file opens, and is small enough | here | 2 |
+# | at least 0.30 | here | 1 |
+# | at least 0.40, 0.50, 0.57 | when you are graded | 1 each |
+#
+# **Where do the bytes go?** Into vectors of words. A `WordConvNet(words, width)` has `width` numbers for each of the `words` most frequent words, a convolution over three neighbours, maxima and means over the sentence, and three logits: negative, neutral, positive. `Int8Vectors` rounds the vectors to a byte a number; `Balance` makes one score of the three, p(positive) - p(negative). 11,000 words of 8
+# numbers are 88,000 bytes, and 5,500 words of 16 as many.
+#
+# **The teacher** is SmolLM2-135M, which has read the internet: a linear layer on its states has learned what people felt. What it says of a training sentence comes from a layer that had not learned this one. It reads *correctly spelt* sentences, and its rank correlation on test sentences is 0.80. A second one was taught by the ratings of **2,000** sentences alone, and reaches 0.78
+# (`benchmarks/hundred_kilobytes.py`; 135 million numbers, more than a thousand times as many as in your file).
+#
+# Ratings cost: twenty people a sentence. So here are two worlds. In one all 18,725 training sentences are rated; in the other 2,000 are, and the other 16,725 are just text, which a teacher can read.
+#
+# **What do you expect?** In which world is the teacher worth more, and how much? Are short vectors of many words better than long ones of few? And what will the cheat bring here, training on the test sentences?
+
+# %% role="show" name="sentences"
+texts, ratings, _ = load_sentences("train")
+known = known_words(texts)
+of_words = {"smoke": 2500}.get(scale, len(texts))
+texts, felt = texts[:of_words], three_classes(ratings[:of_words])
+words_x = word_numbers(misspelt(texts, np.random.default_rng((18, 0))), known)
+told_by_all, told_by_few = (
+    torch.tensor(part[:of_words]).float()
+    for part in np.load(data_file("results/hundred_kilobytes_teacher.npy"))
+)
+held_texts, held_ratings, _ = load_sentences("held_out")
+held_words = word_numbers(misspelt(held_texts, np.random.default_rng((18, 9))), known)
+held_felt = mean_rating(held_ratings)
+print(f"{len(known):,} words stand in the training sentences twice or more")
+print("as typed: ", misspelt(texts[1:2], np.random.default_rng(1))[0][:72])
+
+
+def reader_of(objective, rows, told, seed):
+    """A student of sentences: so many rows, 750 steps of 100 whatever their number."""
+    torch.manual_seed(seed)
+    net = WordConvNet(11_000, 8)
+    batches = Batches(words_x[:rows], felt[:rows], size=100, seed=seed)
+    Trainer(
+        net,
+        objective,
+        None if told is None else KnownLogits(told),
+        lambda ps: torch.optim.Adam(ps, 1e-2),
+        schedule=cosine(1, 0),
+        progress=False,
+        device="cpu",
+    ).fit(batches, epochs=max(1, round((750 if scale != "smoke" else 50) / len(batches))))
+    return net.eval()
+
+
+def in_order(net):
+    """Its rank correlation on held-out sentences."""
+    return rank_correlation(predict(Balance(net), held_words)[:, 0], held_felt)
+
+
+readers, orders = {}, {}
+for arm, how in {
+    "2,000 rated, labels": (1.0 * SoftLabels(), 2000, None),
+    "2,000 rated, teacher": (1.0 * SoftTargets(T=2), of_words, told_by_few),
+    "all rated, labels": (1.0 * SoftLabels(), of_words, None),
+}.items():
+    for seed in seeds[: 1 if arm.startswith("all") else 3]:
+        readers[arm, seed] = reader_of(*how, seed)
+        orders.setdefault(arm, []).append(in_order(readers[arm, seed]))
+    print(f"{arm:21s}{[round(one, 3) for one in orders[arm]]} on held-out sentences")
+mean, half, verdict = paired_verdict(orders["2,000 rated, teacher"], orders["2,000 rated, labels"])
+print(f"2,000 rated: teacher - labels {mean:.3f} ± {half:.3f}, {verdict}")
+
+# %% role="show" name="sentence_results" folded=true
+of_sentences = json.loads(data_file("results/hundred_kilobytes.json").read_text())
+from_there = {"found": of_sentences, "key": "correlation"}
+widest = "11000x8"
+shown = [
+    *((f"{net} {kind}", "") for net, kind in (
+        ("1000x8", "int8"), ("2750x8", "int8"), ("2750x8", "float32"), ("5500x16", "int8"),
+        (widest, "int8"), (widest, "float32"),
+    )),
+    (f"{widest}, few rated int8", "of 2,000 rated sentences"),
+    (f"{widest}, test sentences int8", "the cheat: learned from the test sentences"),
+]  # fmt: skip
+print("our five seeds, rank correlation with people on 2,413 test sentences, misspelt")
+print(f"{'':32s}{'bytes':>9s}{'labels':>9s}{'soft t.':>9s}   soft t. - labels")
+for setting, note in shown:
+    arms = [runs(setting, arm, **from_there) for arm in ("labels", "soft targets")]
+    means = [f"{np.mean(list(one.values())):9.3f}" if one else " " * 9 for one in arms]
+    line = f"{setting:32s}{of_sentences['bytes'][setting]:9,d}{means[0]}{means[1]}"
+    if arms[1]:
+        mean, half, verdict = gap(setting, "soft targets", "labels", **from_there)
+        line += f"{mean:9.3f} ± {half:.3f}, {verdict}"
+    print(line)
+    if note:
+        print(f"  ({note})")
+
+print("\nwhat else, paired over our five seeds")
+both = "labels + soft targets"
+full, few = f"{widest} int8", f"{widest}, few rated int8"
+for what, one, other in (
+    ("labels + soft targets - labels", (full, both), (full, "labels")),
+    ("8 bits - floats", (full, "labels"), (f"{widest} float32", "labels")),
+    ("same bytes: 11,000 - 2,750 in floats", (full, "labels"), ("2750x8 float32", "labels")),
+    ("same bytes: 11,000 of 8 - 5,500 of 16", (full, "labels"), ("5500x16 int8", "labels")),
+    (
+        "2,000: teacher - labels, stopped early",
+        (few, "soft targets"),
+        (few, "labels, stopped early"),
+    ),
+    ("teacher of 2,000 - all labels", (few, "soft targets"), (full, "labels")),
+    ("the cheat - labels", (f"{widest}, test sentences int8", "labels"), (full, "labels")),
+):
+    mean, half, verdict = gap(*one, other[1], other[0], **from_there)
+    print(f"{what:40s}{mean:7.3f} ± {half:.3f}, {verdict}")
+cheat = runs(f"{widest}, test sentences int8", "labels", of_sentences, "held_out")
+print(
+    f"the cheat on held-out sentences, which it has not seen: {np.mean(list(cheat.values())):.3f}"
+)
+for who in ("all", "few"):
+    print(
+        f"the teacher of {who} rated sentences: {of_sentences['teacher'][who + ' rated, test']:.3f}"
+    )
+
+plt.figure(figsize=(7.6, 3.6))
+for n, arm in enumerate(("labels", "soft targets")):
+    for kind, mark in (("int8", "o-"), ("float32", "s--")):
+        some = [f"{net} {kind}" for net in ("1000x8", "2750x8", widest)]
+        means = [np.mean(list(runs(one, arm, **from_there).values())) for one in some]
+        kilobytes = [of_sentences["bytes"][one] / 1000 for one in some]
+        plt.plot(kilobytes, means, mark, color=COLORS[n], label=f"{arm}, {kind}", alpha=0.85)
+    means = np.mean(list(runs(few, arm, **from_there).values()))
+    kilobytes = of_sentences["bytes"][few] / 1000
+    plt.plot(
+        kilobytes, means, "*", color=COLORS[n], markersize=12, markeredgecolor="black",
+        label=f"{arm}, 2,000 rated",
+    )  # fmt: skip
+means = np.mean(list(runs(f"{widest}, test sentences int8", "labels", **from_there).values()))
+plt.plot(of_sentences["bytes"][full] / 1000, means, "x", color=COLORS[2], label="the cheat")
+plt.axhline(of_sentences["teacher"]["all rated, test"], color="gray", linestyle=":", linewidth=1)
+plt.text(11, of_sentences["teacher"]["all rated, test"] + 0.012, "the teacher", color="gray")
+plt.axvline(SENTENCE_LIMIT / 1000, color="gray", linewidth=1)
+plt.text(SENTENCE_LIMIT / 1000 * 1.04, 0.36, "100 kB", color="gray")
+plt.xscale("log")
+plt.xticks([10, 20, 50, 100, 200, 400], ["10", "20", "50", "100", "200", "400"])
+plt.minorticks_off()
+plt.xlabel("kilobytes of the file")
+plt.ylabel("rank correlation with people")
+plt.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5))
+plt.tight_layout()
+plots.show(
+    alt="Rank correlation against kilobytes on a logarithmic axis. Labels and soft targets rise together from 0.50 at 11 kilobytes to 0.62 at 91 in 8 bits; in floats the same heights come at nearly four times the bytes. At 91 kilobytes two stars for 2,000 rated sentences: labels at 0.35, soft targets at 0.60. The cheat lies at 0.93, above the teacher's line at 0.80."
+)
+
+# %% [markdown]
+# **What we saw.** What the teacher is worth depends on what labels cost.
+#
+# - **All sentences rated: little.** Soft targets alone are not ahead of people's own ratings at any size; half of each is 0.009 ± 0.007 better than ratings alone.
+# - **2,000 rated: very much.** Ratings of 2,000 sentences bring 0.35, or 0.38 if the training is stopped early. The teacher has learned from the same 2,000, and reads the others to the student: 0.60, more by 0.221 ± 0.019 than the better of the two, and 0.020 ± 0.007 below what all ratings bring, nine times as many. It is not magic: the teacher has seen an internet
+#   of text that the student has not, and the student sees 16,725 sentences more. (One choice of 2,000; the intervals are over seeds of the training.)
+# - **Bytes belong into words.** At 91 kB, 11,000 words in 8 bits are 0.048 ± 0.008 ahead of 2,750 in floats; 8 bits cost nothing that five seeds can see. Whether 11,000 short vectors are better than 5,500 of twice the length is not shown.
+# - **The cheat wins by far.** Who trains on the test sentences, misspelt in other ways than they are judged, gets 0.927, and 0.401 on sentences that this file has not seen. With digits the same cheat brought one point.
+#
+# Why is that so? A digit drawn anew is another picture; what helps to read it is how digits look. A misspelt sentence is still the same sentence: most of its words are there, it can be recognised by them, and 41 bytes for each of the 2,413 are plenty to remember a rating. **So a board of these sentences shows who reads best among people who trust each other, and nothing else.** No edit that leaves the meaning as it was changes that, as
+# long as sentences and ratings are public. A number above 0.80, where the teacher stands, wants an explanation. Who needs more takes sentences that nobody has seen: a class that rates a hundred new ones each has them. That is why the points end at 0.57, which honest files reach.
+#
+# ### Exercise 5: your second file
+# As in exercise 3: write the file, then `%load hundred_kilobytes/sentence_student.py` in the cell, alone, and run it twice. The text has 1,300 lines; that is all right.
+#
+# <details><summary>If it is refused or low</summary>Export with <code>compress.to_onnx(Balance(net), words_x[:2], path)</code>, after <code>net.vectors = Int8Vectors(net.vectors)</code>. Index a table by <code>nn.functional.embedding</code>: square brackets become an operation that is not run. A rank correlation near 0: are the words numbered by <code>known_words</code> of all training sentences?</details>
+
+# %% role="show" name="sentence_file"
+best = max(readers, key=lambda one: orders[one[0]][one[1]])  # on held-out sentences
+reader = copy.deepcopy(readers[best])
+reader.vectors = Int8Vectors(reader.vectors)
+words_folder = Path("hundred_kilobytes")
+words_folder.mkdir(exist_ok=True)
+file = compress.to_onnx(Balance(reader).eval(), words_x[:2], words_folder / "sentence_student.onnx")
+size = challenge.short_names(file)
+print(f"{best[0]}, seed {best[1]}: {size:,} bytes, {SENTENCE_LIMIT:,} are allowed")
+in_file = challenge.answers(file.read_bytes(), held_words, 1)[:, 0]  # as it will be judged
+print(f"the file itself: {rank_correlation(in_file, held_felt):.3f} on held-out sentences\n")
+path = challenge.hand_in("sentence_student", file, words_folder)
+
+# %% role="answer" name="sentence_student" literal=true file="18_your_own/sentences/right.onnx"
+# YOUR FILE: write  %load hundred_kilobytes/sentence_student.py  here, alone, and run the cell twice
+sentence_student = ...
+
+# %% role="check" name="sentence_student.size" points=1 constant=true hint="Vectors of words take nearly all of it: fewer words, shorter vectors, 8 bits (Int8Vectors); challenge.short_names."
+check(
+    "sentence_student.size",
+    judging.size(check.given("sentence_student", sentence_student), SENTENCE_LIMIT),
+)
+
+# %% role="check" name="sentence_student.opens" points=1 constant=true hint="One ONNX file that takes int64 (N, 40) and gives float32 (N, 1), as compress.to_onnx writes Balance(net)."
+numbers, _ = secret_sentences(check.rng("sentence_student.opens"), 20)
+check(
+    "sentence_student.opens",
+    judging.opens(check.given("sentence_student", sentence_student), numbers, 1),
+)
+
+# %% role="check" name="sentence_student.orders" points=1 constant=true hint="A rank correlation of at least 0.30: trained, on numbers by known_words, and higher for the more positive?"
+asked = secret_sentences(check.rng("sentence_student.orders"), 800)
+text = check.given("sentence_student", sentence_student)
+check("sentence_student.orders", judging.correlates(text, SENTENCE_LIMIT, *asked, 0.30))
+
+# %% role="hidden" name="sentence_student.good" points=1 constant=true hint="A rank correlation of at least 0.40 on secret sentences, in a file of at most 100,000 bytes."
+asked = secret_sentences(check.rng("sentence_student.secret"), 2413)
+text = check.given("sentence_student", sentence_student)
+check("sentence_student.good", judging.correlates(text, SENTENCE_LIMIT, *asked, 0.40))
+
+# %% role="hidden" name="sentence_student.better" points=1 constant=true hint="A rank correlation of at least 0.50 on secret sentences, in a file of at most 100,000 bytes."
+asked = secret_sentences(check.rng("sentence_student.secret"), 2413)
+text = check.given("sentence_student", sentence_student)
+check("sentence_student.better", judging.correlates(text, SENTENCE_LIMIT, *asked, 0.50))
+
+# %% role="hidden" name="sentence_student.best" points=1 constant=true hint="A rank correlation of at least 0.57 on secret sentences, in a file of at most 100,000 bytes."
+asked = secret_sentences(check.rng("sentence_student.secret"), 2413)
+text = check.given("sentence_student", sentence_student)
+if judging.size(text, SENTENCE_LIMIT) == judging.FITS:
+    measure = lambda: 100 * judging.correlation(text, SENTENCE_LIMIT, *asked)
+    check.measured("100 x rank correlation on secret sentences, at 100 kB", measure)
+check("sentence_student.best", judging.correlates(text, SENTENCE_LIMIT, *asked, 0.57))
+
+# %% role="alternative" of="sentence_student" name="sentence_student.other_arm" file="18_your_own/sentences/other_arm.onnx"
+sentence_student = ...
+
+# %% role="alternative" of="sentence_student" name="sentence_student.difference" file="18_your_own/sentences/difference.onnx"
+sentence_student = ...
+
+# %% role="mutant" of="sentence_student" name="sentence_student.in_floats" file="18_your_own/sentences/in_floats.onnx" loses="sentence_student.size, sentence_student.orders, sentence_student.good, sentence_student.better, sentence_student.best" hint="Its vectors are floats of 32 bits. Int8Vectors makes one byte of a number."
+sentence_student = ...
+
+# %% role="mutant" of="sentence_student" name="sentence_student.few_words" file="18_your_own/sentences/few_words.onnx" loses="sentence_student.good, sentence_student.better, sentence_student.best" hint="It knows a few hundred words. There are bytes for thousands."
+sentence_student = ...
+
+# %% role="mutant" of="sentence_student" name="sentence_student.reversed" file="18_your_own/sentences/reversed.onnx" loses="sentence_student.orders, sentence_student.good, sentence_student.better, sentence_student.best" hint="It gives the most negative sentence the highest score: p(positive) - p(negative), not the other way round."
+sentence_student = ...
+
+# %% role="mutant" of="sentence_student" name="sentence_student.three_classes" file="18_your_own/sentences/three_classes.onnx" loses="sentence_student.opens, sentence_student.orders, sentence_student.good, sentence_student.better, sentence_student.best" hint="It gives three logits a sentence. One score is asked for: Balance(net)."
+sentence_student = ...
+
+# %% role="mutant" of="sentence_student" name="sentence_student.of_floats" file="18_your_own/sentences/of_floats.onnx" loses="sentence_student.opens, sentence_student.orders, sentence_student.good, sentence_student.better, sentence_student.best" hint="It takes the numbers of words as floats: export it with words_x[:2], which are int64."
+sentence_student = ...
+
+# %% role="mutant" of="sentence_student" name="sentence_student.untrained" file="18_your_own/sentences/untrained.onnx" loses="sentence_student.orders, sentence_student.good, sentence_student.better, sentence_student.best" hint="It orders as a net that has not been trained. Was the right one exported?"
+sentence_student = ...
+
+# %% role="mutant" of="sentence_student" name="sentence_student.by_alphabet" file="18_your_own/sentences/by_alphabet.onnx" loses="sentence_student.orders, sentence_student.good, sentence_student.better, sentence_student.best" hint="Its words are numbered in another way. The judge numbers by known_words of all training sentences."
+sentence_student = ...
+
+# %% role="mutant" of="sentence_student" name="sentence_student.a_path" loses="sentence_student.opens, sentence_student.size, sentence_student.orders, sentence_student.good, sentence_student.better, sentence_student.best" hint="That is the name of a file. The cell holds the file itself, as text: challenge.hand_in writes it."
+sentence_student = "hundred_kilobytes/sentence_student.onnx"
+
+# %% [markdown]
+# ## 7 · The board
+#
+# Your instructor can make a board of all files: `tinykd board REPORT --measure digits`, one number a student, the share of 5,000 secret digits right at 10 kB. (`--measure sentences` makes the other one.) Names on a board invite a mistake: that whoever stands higher is better. All have read the *same* digits, so two students can be compared digit by digit. With $a_i = 1$ where the first is right
 # and 0 where not, $b_i$ likewise, and $d_i = a_i - b_i$:
 #
 # $$\bar d \pm 1.96\, \frac{s_d}{\sqrt n}, \qquad s_d^2 = \frac{1}{n-1}\sum_i (d_i - \bar d)^2.$$
 #
 # Where both are right, or both wrong, $d_i$ is 0: only the digits on which they differ widen the interval. This one is over *digits*, for these two files. Whether the *way* in which one was trained is better is the other question, over seeds, and the memo's.
 #
-# ### Exercise 5: two places on a board
+# ### Exercise 6: two places on a board
 # <details><summary>Hint</summary>Booleans cannot be subtracted in torch: <code>right_a.double() - right_b.double()</code>. <code>std()</code> divides by n - 1.</details>
 
 
@@ -1013,11 +1427,11 @@ def board_gap(right_a, right_b):
     # END SOLUTION
 
 
-# %% role="check" name="board_gap.pair" points=1 hint="Subtract digit by digit; 1.96 times the standard deviation of the differences, over the root of n."
+# %% role="check" name="board_gap.pair" points=1 hint="Two numbers: the mean of the differences, digit by digit, and half of the interval: 1.96 times their standard deviation (divided by n - 1), over the root of n."
 rng = check.rng("board_gap.pair")
 check("board_gap.pair", [check.call(board_gap, *two_students(rng, n)) for n in (80, 130)])
 
-# %% role="check" name="board_gap.signs" points=1 hint="The first minus the second: the second may be the better one."
+# %% role="check" name="board_gap.signs" points=1 hint="The same two numbers. Here the second student is the better one: the mean, first minus second, is below 0, and half of a width never is."
 rng = check.rng("board_gap.signs")
 check("board_gap.signs", check.call(board_gap, *two_students(rng, 90, 0.5, 0.8)))
 
@@ -1078,6 +1492,24 @@ def board_gap(right_a, right_b):
     return d.mean(), 1.96 * d.std(correction=0) / math.sqrt(len(d))
 
 
+# %% role="mutant" of="board_gap" name="board_gap.student_t" loses="board_gap.pair, board_gap.signs, board_gap.equal" hint="That is Student's t. With as many digits as on a board it is 1.96, which the formula asks for."
+def board_gap(right_a, right_b):
+    return paired_verdict(right_a.double(), right_b.double())[:2]
+
+
+# %% role="mutant" of="board_gap" name="board_gap.ends" loses="board_gap.pair, board_gap.signs, board_gap.equal" hint="Those are the two ends. Asked for are the mean and half of the width."
+def board_gap(right_a, right_b):
+    d = right_a.double() - right_b.double()
+    half = 1.96 * d.std() / math.sqrt(len(d))
+    return d.mean() - half, d.mean() + half
+
+
+# %% role="mutant" of="board_gap" name="board_gap.no_sign" loses="board_gap.signs, board_gap.equal" hint="You drop the sign: where the second is better, the difference is below 0."
+def board_gap(right_a, right_b):
+    d = right_a.double() - right_b.double()
+    return d.mean().abs(), 1.96 * d.std() / math.sqrt(len(d))
+
+
 # %% [markdown]
 # Your own two arms as if they were two people on a board: the same net, the same seed, labels against soft targets, on held-out digits. **What do you expect?** With so many digits, how many points apart must two files be to deserve two places?
 
@@ -1099,97 +1531,40 @@ for seed in seeds:
 # %% [markdown]
 # Each line is an interval over digits, for two files: where it does not hold 0, these two files deserve two places. It takes about a point with 2,000 digits, and about six tenths with the board's 5,000. Such lines still say nothing about the two *ways* to learn: that is the interval over seeds in section 3. Your three seeds may leave
 # undecided what five patient ones of ours decide, -1.36 ± 0.30. A board ranks files; it does not rank ideas.
-#
-# ## 7 · With your own data and your own teacher
-#
-# Everything above needs three things: inputs, labels, and a teacher's logits for the inputs. First, how files become tensors: a folder of pictures, one folder a class, and a CSV of sentences. Both are made up here, so that the cell runs.
 
-# %% role="show" name="your_files"
-import csv
-import tempfile
+# %% [markdown]
+# ## 8 · With your own data and your own teacher
+#
+# Everything above needs three things: inputs, labels, and a teacher's logits for the inputs. `lessons/18_your_own/template.py` is a program of 150 lines to be **copied and kept**. It reads a folder of pictures, one folder a class, or a CSV with the columns `text` and `label`; its three functions under `YOURS` (`my_teacher`, `my_student`, `net`) are there to be replaced, and any `nn.Module` that gives logits will do. The rest is what this
+# course asks of a comparison: labels alone against soft targets, the same student, steps and seeds (five); a learning rate chosen on held-out data for each of the two; the test part read once, a paired interval and a verdict; the better student as an ONNX file; a table of size, time and accuracy; and a page for your memo.
+#
+# Below it runs as it is, on 400 digits that are written as pictures. Its teacher is a wider net, trained on the same 240 labels. **What do you expect?** Is there anything that this teacher could know better than its labels?
+
+# %% role="show" name="template"
+import subprocess
+import sys
 
 from PIL import Image  # comes with matplotlib
 
-
-def pictures(root, side=28):
-    """root/CLASS/*.png -> (N, 1, side, side) from 0 to 1, labels (N,), names of the classes."""
-    names = sorted(one.name for one in root.iterdir() if one.is_dir())
-    files = sorted(root.glob("*/*.png"))
-    gray = [Image.open(file).convert("L").resize((side, side)) for file in files]
-    pixels = torch.tensor(np.stack([np.asarray(one) for one in gray]))[:, None] / 255
-    return pixels, torch.tensor([names.index(file.parent.name) for file in files]), names
-
-
-def sentences(path, words=None):
-    """A CSV with columns text, label -> counts (N, words), labels (N,), names of the classes."""
-    with path.open(encoding="utf-8", newline="") as lines:
-        rows = [(row["text"].lower().split(), row["label"]) for row in csv.DictReader(lines)]
-    names = sorted({label for _, label in rows})
-    words = words or sorted({word for text, _ in rows for word in text})  # give training words
-    counts = torch.tensor([[text.count(word) for word in words] for text, _ in rows])
-    return counts.float(), torch.tensor([names.index(label) for _, label in rows]), names
-
-
-with tempfile.TemporaryDirectory() as made_up:
-    root = Path(made_up)
-    for n, name in enumerate(("cat", "dog")):
-        (root / name).mkdir()
-        Image.new("RGB", (40, 30), (90 * n, 120, 200)).save(root / name / "1.png")
-    (root / "some.csv").write_text('text,label\n"good, good fun",praise\ndull,blame\n', "utf-8")
-    for got in (pictures(root), sentences(root / "some.csv")):
-        print([*got[0].shape], got[0].dtype, got[1].tolist(), got[2])
+places = Path("18_your_own/template.py"), Path("../lessons/18_your_own/template.py")
+template = next((place for place in places if place.is_file()), None)
+pictures = Path("my_pictures")
+for n in range(400):
+    place = pictures / str(int(labels[n]))
+    place.mkdir(parents=True, exist_ok=True)
+    Image.fromarray((255 * images[n]).byte().numpy()).save(place / f"{n}.png")
+if template is None:
+    print("template.py is not here: it lies in the course's folder lessons/18_your_own")
+else:
+    how = [str(pictures), "--out", "my_own", "--epochs", "12"]
+    command = [sys.executable, str(template), *(["--help"] if scale == "smoke" else how)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    print(done.stdout[-3000:] or done.stderr[-2000:])
 
 # %% [markdown]
-# Then the sketch: replace the three functions at its top, keep the rest. It runs as it stands, on noise and an untrained teacher, so that you can see where each part goes. All else is inside a function, so that nothing of yours above is overwritten.
-
-
-# %% role="show" name="template"
-def my_data():
-    """(inputs (N, ...) float32, labels (N,) int64, names of the classes), in random order."""
-    # For example pictures(Path("my_pictures")) or sentences(Path("my.csv")), shuffled.
-    # Here: noise in which the class lies a little.
-    rng = np.random.default_rng(0)
-    classes = torch.tensor(rng.integers(3, size=600))
-    inputs = torch.tensor(
-        rng.normal(size=(600, 20)) + classes[:, None].numpy(), dtype=torch.float32
-    )
-    return inputs, classes, ["a", "b", "c"]
-
-
-def my_teacher(inputs):
-    """Its logits (N, classes). Any nn.Module: tinykd.predict(module, inputs)."""
-    torch.manual_seed(0)
-    return predict(tinykd.MLP(20, 64, 3), inputs)
-
-
-def my_student():
-    return tinykd.MLP(20, 8, 3)
-
-
-def my_comparison():
-    inputs, targets, names = my_data()
-    train, held = slice(0, 400), slice(400, 500)  # the last 100 are the test, read once, at the end
-    arms = {"labels": None, "soft targets": my_teacher(inputs[train])}
-    for arm, told in arms.items():
-        found = []
-        for seed in range(3):
-            torch.manual_seed(seed)
-            net = my_student()
-            objective = HardLabels() if told is None else 1.0 * SoftTargets(T=4)
-            teacher = None if told is None else KnownLogits(told)
-            adam = lambda ps: torch.optim.Adam(ps, 1e-2)
-            trainer = Trainer(net, objective, teacher, adam, progress=False, device="cpu")
-            trainer.fit(Batches(inputs[train], targets[train], size=50, seed=seed), epochs=5)
-            found.append(accuracy(predict(net, inputs[held]), targets[held]))
-        print(f"{arm:13s}{[f'{100 * share:.0f}%' for share in found]} of held-out inputs right")
-    mine = compress.to_onnx(net, inputs[:2], folder / "mine.onnx")
-    print(f"{challenge.short_names(mine):,} bytes; classes {names}")
-
-
-my_comparison()
-
-# %% [markdown]
-# (The untrained teacher teaches nonsense: its students read 42, 41 and 38% right, where chance is 33% and labels reach 72% or more. A comparison that did not show *that* would be broken. It is worth running once with your own data, too.)
+# **What we saw.** With 80 test pictures one picture is 1.25 points, so an interval over five seeds is wide, and "not shown" is what such data can honestly say. Nor was much to be expected: this teacher has learned from the same 240 labels as its students, and knows little besides. The teacher of section 6 had read what its students had not.
+#
+# Two habits are worth keeping. Run it once with a teacher that knows nothing (a net that was never trained): a comparison that does not show *that* is broken. And say the `MARGIN`, the smallest gain that would matter, before you look.
 #
 # ## Your own experiments
 #
@@ -1202,14 +1577,17 @@ my_comparison()
 # - What is handed in is data, judged on inputs that are drawn afterwards. That is what makes a board more than a list of claims.
 # - A memo is checkable where it has per-seed numbers, a baseline of the same budget, and a verdict that follows from both.
 # - Over digits one compares files, over seeds one compares ideas.
+# - A teacher is worth what labels cost: little where everything is rated, most of the way where 2,000 of 18,725 sentences are.
+# - A board on public sentences can be won by remembering them. What cannot be drawn anew cannot be kept secret.
 #
-# In the engine: `tinykd.challenge` (`distorted`, `short_names`, `answers`, `hand_in`), `tinykd.compress`, `tinykd.paired_verdict`.
+# In the engine: `tinykd.challenge` (`distorted`, `misspelt`, `short_names`, `answers`, `hand_in`), `tinykd.metrics.rank_correlation`, `tinykd.compress`, `tinykd.paired_verdict`.
 #
 # ## Further reading
 # - Lin et al., *MCUNet: Tiny Deep Learning on IoT Devices*, 2020 ([arXiv 2007.10319](https://arxiv.org/abs/2007.10319)): nets for chips whose memory is counted in kilobytes.
 # - Banbury et al., *MLPerf Tiny Benchmark*, 2021 ([arXiv 2106.07597](https://arxiv.org/abs/2106.07597)): how such nets are compared fairly.
 # - Beyer et al., *Knowledge distillation: A good teacher is patient and consistent*, 2021 ([arXiv 2106.05237](https://arxiv.org/abs/2106.05237)): teacher and student look at the same distorted picture, and for long.
 # - Bouthillier et al., *Accounting for Variance in Machine Learning Benchmarks*, 2021 ([arXiv 2103.03098](https://arxiv.org/abs/2103.03098)): what a board does not show.
+# - Kim, *Convolutional Neural Networks for Sentence Classification*, 2014 ([arXiv 1408.5882](https://arxiv.org/abs/1408.5882)): the net for sentences, in large.
 # - The [ONNX operators](https://onnx.ai/onnx/operators/): what your file may be made of.
 #
 # Check your notebook with `.venv/bin/tinykd check lessons/18_your_own.ipynb`.

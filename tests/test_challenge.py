@@ -7,8 +7,9 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from scipy import stats
 
-from tinykd.challenge import Refused, answers, distorted, hand_in, inspect, judging
+from tinykd.challenge import Refused, answers, distorted, hand_in, inspect, judging, memos
 from tinykd.classroom.literal import from_lines, in_lines, read_literal
 from tinykd.metrics import paired_verdict
 
@@ -231,11 +232,11 @@ def memo(**changed):
     return whole | changed
 
 
-ALL = (judging.form, judging.seeds, judging.interval, judging.conclusion)
+ALL = (memos.form, memos.seeds, memos.interval, memos.conclusion)
 
 
 def said(memo):
-    return [judge(memo) == judging.HONEST for judge in ALL]
+    return [judge(memo) == memos.HONEST for judge in ALL]
 
 
 def test_a_memo_is_held_against_its_own_numbers():
@@ -247,8 +248,44 @@ def test_a_memo_is_held_against_its_own_numbers():
     assert said(memo(seeds=[0, 0, 1])) == [True, False, False, False]
     assert said(memo(prediction="it helps")) == [False, True, True, True]
     assert said(memo(question="It helps, does it not, in every case."))[0] is False
-    assert judging.agrees(memo(), 0.9) == judging.HONEST
-    assert judging.agrees(memo(), 0.8) != judging.HONEST
+    assert memos.agrees(memo(), 0.9) == memos.HONEST
+    assert memos.agrees(memo(), 0.8) != memos.HONEST
+
+
+def test_words_that_fill_a_memo_up_do_not_count():
+    assert memos.form(memo(baseline="x x x")) == ("baseline has 0 different words; at least 3")
+    assert memos.form(memo(prediction="better " * 20)) != memos.HONEST
+    assert memos.form(memo(baseline="labels, no teacher")) == memos.HONEST
+    assert memos.form(memo(baseline="étiquettes sans maître")) == memos.HONEST
+
+
+def test_a_seed_is_a_whole_number():
+    assert memos.seeds(memo(seeds=[0.0, 1.0, 2.0])) == "seeds are whole numbers"
+    assert memos.seeds(memo(seeds=[True, 2, 3])) != memos.HONEST
+
+
+def test_a_wrong_interval_is_called_by_its_name():
+    """Against NumPy and SciPy: each of the usual mistakes with the words for it."""
+    student, against = [0.913, 0.921, 0.904, 0.917], [0.902, 0.905, 0.899, 0.909]
+    a, b = np.array(student), np.array(against)
+    d, t = a - b, stats.t.ppf(0.975, 3)
+    mean, s = d.mean(), d.std(ddof=1)
+    half = t * s / 2
+    unpaired = t * np.sqrt(a.var(ddof=1) / 4 + b.var(ddof=1) / 4)
+    found = {
+        "as it should be": (mean - half, mean + half),
+        "against - student": (-mean - half, -mean + half),
+        "in percent": (100 * (mean - half), 100 * (mean + half)),
+        "half the width": (mean, half),
+        "spread of single seeds": (mean - s, mean + s),
+        "takes 1.96": (mean - 0.98 * s, mean + 0.98 * s),
+        "two arms' intervals": (mean - unpaired, mean + unpaired),
+        "rounded": (round(mean - half, 2), round(mean + half, 2)),
+        "not the interval": (0.001, 0.2),
+    }
+    for words, gain in found.items():
+        own = memo(student=student, against=against, seeds=[1, 2, 3, 4], gain=[*map(float, gain)])
+        assert words in memos.interval(own)
 
 
 @pytest.mark.parametrize(
@@ -260,7 +297,7 @@ def test_a_memo_is_held_against_its_own_numbers():
 def test_nonsense_for_a_memo_gets_words_and_no_error(nonsense):
     assert not all(said(nonsense))
     assert all(isinstance(judge(nonsense), str) for judge in ALL)
-    assert isinstance(judging.agrees(nonsense, 0.9), str)
+    assert isinstance(memos.agrees(nonsense, 0.9), str)
 
 
 def test_digits_are_distorted_as_the_formula_says():

@@ -5,10 +5,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.stats import spearmanr
 from torch import nn
 
 from tinykd import accuracy, agreement, mean_interval, paired_verdict, predict
-from tinykd.metrics import evaluate
+from tinykd.metrics import evaluate, rank_correlation
 
 
 def test_accuracy_counts_labelled_positions():
@@ -85,3 +86,18 @@ def test_intervals_refuse_what_is_no_number_a_seed(kind):
             mean_interval(wrong)
         with pytest.raises(ValueError, match=r"one number a seed.* axes"):
             paired_verdict(wrong, wrong)
+
+
+def test_rank_correlation_is_spearman_s():
+    rng = np.random.default_rng(0)
+    for n in (2, 3, 50):
+        a, b = rng.normal(size=n), rng.integers(0, max(2, n // 4), n)
+        b[0] = b.max() + 1  # ties, but not all
+        assert rank_correlation(a, b) == pytest.approx(spearmanr(a, b).statistic)
+    a = torch.tensor([0.1, 0.2, 0.2, 9.0], requires_grad=True)
+    assert rank_correlation(a, [1, 5, 5, 6]) == pytest.approx(1)
+    assert rank_correlation(a, [-v for v in (1, 5, 5, 6)]) == pytest.approx(-1)
+    assert rank_correlation([1, 2, 3], [7, 7, 7]) == 0
+    for wrong, words in (([1, 2], "got"), ([1.0, 2, math.nan], "finite"), ([[1, 2, 3]], "got")):
+        with pytest.raises(ValueError, match=words):
+            rank_correlation(wrong, [1, 2, 3])

@@ -18,6 +18,7 @@ from .inheritance import (
     membership_auc,
 )
 from .intervals import mean_interval, paired_verdict, wilson
+from .ranks import rank_correlation
 
 __all__ = [
     "Reliability",
@@ -37,6 +38,7 @@ __all__ = [
     "nearest_distance",
     "negative_log_likelihood",
     "paired_verdict",
+    "rank_correlation",
     "reliability",
     "wilson",
 ]
