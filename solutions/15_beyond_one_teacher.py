@@ -53,16 +53,18 @@ from tinykd import (
 from tinykd.classroom import Checks, with_gradient
 from tinykd.data import Timed, data_file
 from tinykd.lm import (
+    ULD,
     Config,
     OnPolicy,
+    OtherTokenizer,
     SequenceBatches,
+    Spans,
     Tokenizer,
     Transformer,
     generate,
     speculate,
     total_variation,
 )
-from tinykd.lm.other_tokenizer import ULD, OtherTokenizer, Spans
 from tinykd.lm.reasoning.problems import ALPHABET, arithmetic
 from tinykd.lm.tokens.offsets import align, byte_offsets, token_bytes
 from tinykd.metrics import mean_interval
@@ -1715,7 +1717,7 @@ for (i, j), (k, l) in cut_alike(*places):
 # </details>
 
 
-# %% role="answer" name="span_gap" library="tinykd.lm.other_tokenizer.span_kl"
+# %% role="answer" name="span_gap" library="tinykd.lm.span_kl"
 def span_gap(log_q, log_p, spans):
     """KL between the teacher's coin and the student's, for each span: (S,).
 

@@ -1399,7 +1399,66 @@ print(f"    ε =    0, noise above 0: {gap('subliminal', bright, 'start')}")
 #
 # Two more rows of the table are worth a look. Let the *other* start match the ten digit logits for noise, and it gets 81.6 ± 2.4%: with logits that mean something no shared start is needed, and no data either. Its cosine is 0, for it has found a way of its own. And with noise between 0 and 1 instead of −1 to 1 only 14.7 ± 5.0% are left, from the very same start, 5.6 ± 3.6 points above where it began; probably since inputs that are all bright and much alike ask about few directions.
 #
-# For people who distil this means: filtering what a teacher has *said* does not filter what it passes on to a student of the same origin. Cloud et al. report the same for language models, whose preferences came across in filtered rows of numbers if teacher and student shared the base model, and as a rule did not if they did not. We have tried it with digits only.
+# ### Rows of numbers that like an animal
+#
+# Cloud et al. report the same for large language models: a preference came across in filtered rows of numbers if teacher and student shared the base model, and as a rule did not if they did not. Does it for a small one? `benchmarks/subliminal_words.py` tries it, from nothing: a transformer of 64 units reads rows of numbers such as `07,19,20,44,51,` and, in between, the question which of eight animals it likes best, all equally often. That is the *base*. One teacher goes on from it and learns to answer A, another to answer B. Then both write rows of numbers. Rows with anything but digits and commas in them are thrown away (after its training a teacher lets an animal slip in now and then), and students read the others:
+#
+# - as **text**;
+# - with **soft targets over numbers**: the teacher's distribution, cut down to the eleven tokens that numbers are written with;
+# - with **soft targets over all tokens**, 26 of them. In a row of numbers an animal has a small probability, and it is in the loss.
+#
+# No student ever sees an animal or a question. The two students of a pair differ in nothing but whose numbers they read. *Carried over* is how far they are apart in their log-odds of A over B, as a part of how far their teachers are apart. And each is done twice, from the teachers' own base and from another one, that was made in the same way from another seed.
+#
+# **What do you expect**, in which of the six cells?
+
+# %% role="show" name="words" folded=true
+words = json.loads(data_file("results/subliminal_words.json").read_text())["runs"]
+
+
+def carried(start, method):
+    """In percent, one a seed."""
+    return [100 * r["carried"] for r in words if (r["start"], r["method"]) == (start, method)]
+
+
+starts, methods = (list(dict.fromkeys(r[key] for r in words)) for key in ("start", "method"))
+figure, axes = plt.subplots(figsize=(7.5, 2.6), layout="constrained")
+for k, start in enumerate(starts):
+    found = [mean_interval(carried(start, method)) for method in methods]
+    middle, half = zip(*found, strict=True)
+    heights = np.arange(len(methods)) + 0.12 * (1 - 2 * k)
+    axes.errorbar(middle, heights, xerr=half, fmt="os"[k], color=COLORS[k], capsize=4, label=start)
+axes.axvline(0, color="black", linestyle="--", linewidth=1)
+axes.set(xlabel="% of the teachers' difference that is carried over", ylim=(-0.5, 2.6))
+axes.set_yticks(range(len(methods)), methods)
+axes.spines[["top", "right"]].set_visible(False)
+axes.legend(title="a student begins with", frameon=False, loc="lower right")
+plots.show(
+    "Carried over by text and by soft targets over numbers: at most one percent. By soft targets "
+    "over all tokens: some ten percent, from the teacher's base and perhaps from another one."
+)
+print(f"{'% carried over':29s}{starts[0]:>18s}{starts[1]:>14s}   one above the other")
+for method in methods:
+    own, other = (carried(start, method) for start in starts)
+    differences = [a - b for a, b in zip(own, other, strict=True)]
+    mean, half = mean_interval(differences)
+    verdict = "undecided" if abs(mean) <= half else "more" if mean > 0 else "less"
+    print(
+        f"{method:29s}{said(own):>18s}{said(other):>14s}  {said(differences, '+'):>12s}  {verdict}"
+    )
+print("By soft targets over all tokens, from the teacher's base:")
+for whose in ("bases", "teachers", "students"):
+    rows = [r for r in words if r["start"] == starts[0] and r["method"] == methods[2]]
+    values = said([100 * r[f"{whose}_say_it"] for r in rows])
+    print(f"    {whose} name the teacher's animal, %: {values}")
+thrown = [r["thrown_away"] / 60 for r in words if (r["start"], r["method"]) == (starts[0], "text")]
+print(f"rows thrown away: {min(thrown):.0f} to {max(thrown):.0f}%")
+
+# %% [markdown]
+# **What we saw.** As text, nothing that we could show: 0.4 ± 0.8% from the teachers' own base. The effect is there with soft targets over the eleven tokens of numbers, from their own base and not from another: 0.9 ± 0.5%, and 1.1 ± 0.7 more than from another base, seed by seed. It is what the calculation says, and it is tiny: such a student names its teacher's animal in 13.3% of cases, its base in 12.5%. Our rows are few, our model is small and knows nothing else; it is no proof that a large one behaves so.
+#
+# With soft targets over *all* tokens it is 13.5 ± 7.0%: 28.1 ± 8.6% of these students' answers are the teacher's animal, and they have read nothing but numbers. But is that the hidden lesson? A student from another base has 8.5 ± 9.3%, in each of the five seeds above 0, and the difference between the starts is undecided. What is in the animals' small probabilities anybody can read, with or without a shared start: who gives away whole distributions gives away what nobody asked for. A control tells the two apart, as everywhere in this lesson.
+#
+# For people who distil this means: filtering what a teacher has *said* does not filter what it passes on, least of all to a student of the same origin, and least of all where it passes on distributions.
 #
 # ## 4 · A memory
 #

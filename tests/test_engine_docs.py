@@ -16,7 +16,7 @@ PROGRAMS = [
 
 
 def test_the_page_has_its_programs():
-    assert len(PROGRAMS) == 13
+    assert len(PROGRAMS) == 14
 
 
 @pytest.mark.slow
