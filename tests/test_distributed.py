@@ -3,7 +3,6 @@
 import os
 import pickle
 import shutil
-import socket
 
 import pytest
 import torch
@@ -13,20 +12,15 @@ from tinykd import load_student
 pytestmark = pytest.mark.slow
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 @pytest.fixture
 def two(script, child_env):
     """Run a file of tests/scripts in two processes, which find each other on this machine."""
     child_env["GLOO_SOCKET_IFNAME"] = "lo"
 
     def run(name, *args, options=()):
-        torchrun = ("-m", "torch.distributed.run", "--nproc-per-node=2", "--master-addr=127.0.0.1")
-        return script(name, *args, launcher=(*torchrun, f"--master-port={free_port()}", *options))
+        # standalone: torchrun keeps the port that it has found, and no other job gets it meanwhile
+        torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+        return script(name, *args, launcher=(*torchrun, *options))
 
     return run
 
