@@ -1,13 +1,13 @@
-"""What `import tinykd` costs beyond `import torch`, each in a process of its own, in turn.
+"""What `import tinykd` costs beyond `import torch`, each time in a fresh Python.
 
     python benchmarks/import_time.py [--rounds 9] [--out benchmarks/results.json]
 
-Seconds of the processor, user and system; files are in the machine's cache after the first round.
+Processor seconds, user and system, within one process: first of `import torch`, then of what
+`import tinykd` still has to load. The difference of two processes would be that of two large and
+noisy numbers. Files are in the machine's cache after the first round, which does not count.
 """
 
 import argparse
-import resource
-import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -16,16 +16,14 @@ from in_turns import keep, quartiles
 
 import tinykd
 
-STATEMENTS = {"import torch": "import torch", "tinykd": "import torch, numpy, tinykd"}
-STATEMENTS |= {"import torch, numpy": "import torch, numpy"}
-
-
-def seconds(statement: str) -> float:
-    """Processor seconds of a fresh Python that runs the statement."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, "-c", statement], check=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+TIMED = """
+import time
+start = time.process_time()
+import torch
+between = time.process_time()
+import tinykd
+print(between - start, time.process_time() - between)
+"""
 
 
 def main() -> None:
@@ -33,18 +31,18 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1 if tinykd.scale() == "smoke" else 9)
     parser.add_argument("--out", type=Path, help="results.json to put the numbers into")
     args = parser.parse_args()
-    found: dict[str, list[float]] = {name: [] for name in STATEMENTS}
-    for turn in range(args.rounds + 1):
-        for name in list(STATEMENTS)[:: 1 if turn % 2 else -1]:
-            spent = seconds(STATEMENTS[name])
-            if turn:
-                found[name].append(spent)
-    more = [a - b for a, b in zip(found["tinykd"], found["import torch"], strict=True)]
-    low, middle, high = quartiles(more)
-    print(f"import tinykd: {middle:.3f} s over import torch ({low:.3f} to {high:.3f})")
-    rows = [{"name": n, "seconds": statistics.median(s)} for n, s in found.items()]
-    extra = {"name": "tinykd over import torch", "seconds": middle, "low": low, "high": high}
-    keep("import", [*rows, extra | {"rounds": len(more)}], args.out)
+    found = []
+    for _ in range(args.rounds + 1):
+        done = subprocess.run([sys.executable, "-c", TIMED], check=True, capture_output=True)
+        found.append([float(seconds) for seconds in done.stdout.split()])
+    rows = []
+    for name, seconds in zip(
+        ("import torch", "import tinykd after it"), zip(*found[1:], strict=True), strict=True
+    ):
+        low, middle, high = quartiles(list(seconds))
+        print(f"{name}: {middle:.3f} s ({low:.3f} to {high:.3f})")
+        rows.append({"name": name, "seconds": middle, "low": low, "high": high})
+    keep("import", [row | {"rounds": args.rounds} for row in rows], args.out)
 
 
 if __name__ == "__main__":
