@@ -850,7 +850,7 @@ digit_student = "ten_kilobytes/digit_student.onnx"
 # | `baseline` | what `against` is; 3 words or more |
 # | `seeds` | at least three different whole numbers, `0` and not `0.0` |
 # | `student`, `against` | for each seed the share right, between 0 and 1, of your arm and of the baseline |
-# | `margin` | the smallest gain that would matter to you, as a share; said beforehand; 0 or more |
+# | `margin` | the smallest gain that would matter to you, as a share; said beforehand; 0 or more, below 1 (half a point is 0.005) |
 # | `gain` | [lower, upper] end of the 95% interval of the mean of student - against, to four decimals or more |
 # | `verdict` | "not better" where the upper end lies below the margin (also if all of the interval is above 0: too small a gain); otherwise "better" where the lower end lies above 0; else "not shown" |
 #

@@ -257,11 +257,23 @@ def test_words_that_fill_a_memo_up_do_not_count():
     assert memos.form(memo(prediction="better " * 20)) != memos.HONEST
     assert memos.form(memo(baseline="labels, no teacher")) == memos.HONEST
     assert memos.form(memo(baseline="étiquettes sans maître")) == memos.HONEST
+    assert memos.form(memo(baseline="只有标签，没有教师")) == memos.HONEST
 
 
 def test_a_seed_is_a_whole_number():
     assert memos.seeds(memo(seeds=[0.0, 1.0, 2.0])) == "seeds are whole numbers"
     assert memos.seeds(memo(seeds=[True, 2, 3])) != memos.HONEST
+
+
+def test_runs_that_do_not_differ_are_no_runs():
+    assert "one share for all seeds" in memos.seeds(memo(student=[0.9, 0.9, 0.9]))
+    assert "the same numbers" in memos.seeds(memo(against=memo()["student"]))
+
+
+def test_a_margin_is_a_share():
+    for margin in (5, 1.0, -0.1, math.nan, "0.01"):
+        assert "margin is a share" in memos.form(memo(margin=margin))
+        assert "margin is a share" in memos.conclusion(memo(margin=margin))
 
 
 def test_a_wrong_interval_is_called_by_its_name():

@@ -31,9 +31,7 @@ def form(memo: Any) -> str:
         return f"verdict is one of {', '.join(VERDICTS)}"
     if not _numbers(memo["gain"]) or len(memo["gain"]) != 2 or memo["gain"][0] > memo["gain"][1]:
         return "gain is [lower end, upper end]"
-    if not _numbers([memo["margin"]]) or memo["margin"] < 0:
-        return "margin is a number, 0 or more"
-    return HONEST
+    return _margin(memo["margin"])
 
 
 def seeds(memo: Any) -> str:
@@ -49,6 +47,10 @@ def seeds(memo: Any) -> str:
         return "seeds are whole numbers"
     if not all(0 < share < 1 for key in NUMBERS[1:] for share in memo[key]):
         return "student and against are shares, between 0 and 1"
+    if len(set(memo["student"])) == 1:
+        return "student has one share for all seeds; what differs between its runs?"
+    if memo["student"] == memo["against"]:
+        return "student and against are the same numbers; two arms are compared"
     return HONEST
 
 
@@ -95,10 +97,9 @@ def conclusion(memo: Any) -> str:
     """HONEST where `verdict` follows from the numbers and the margin."""
     if (said := seeds(memo)) != HONEST:
         return said
-    margin = memo.get("margin")
-    if not _numbers([margin]) or margin < 0:
-        return "margin is a number, 0 or more"
-    follows = paired_verdict(memo["student"], memo["against"], margin)[2]
+    if (wrong := _margin(memo.get("margin"))) != HONEST:
+        return wrong
+    follows = paired_verdict(memo["student"], memo["against"], memo["margin"])[2]
     if memo.get("verdict") == follows:
         return HONEST
     return f"its numbers say {follows!r}, and the memo does not"
@@ -113,6 +114,12 @@ def agrees(memo: Any, share: float, within: float = 0.04) -> str:
     return HONEST if near else f"the file handed in is not within {within:.0%} of the memo's mean"
 
 
+def _margin(margin: Any) -> str:
+    if not _numbers([margin]) or not 0 <= margin < 1:
+        return "margin is a share, 0 or more and below 1 (half a point is 0.005)"
+    return HONEST
+
+
 def _numbers(values: Any) -> bool:
     """A list of finite numbers?"""
     return isinstance(values, Sequence) and all(
@@ -121,5 +128,13 @@ def _numbers(values: Any) -> bool:
 
 
 def _words(text: Any) -> set[str]:
-    """The different words of two letters or more in a text; nothing in what is no text."""
-    return set(re.findall(r"[^\W\d_]{2,}", text.casefold())) if isinstance(text, str) else set()
+    """The different words of two letters or more in a text; nothing in what is no text.
+
+    In Chinese, Japanese and Korean, which put no spaces between words, each character is one.
+    """
+    one = r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
+    return (
+        set(re.findall(rf"{one}|[^\W\d_]{{2,}}", text.casefold()))
+        if isinstance(text, str)
+        else set()
+    )
