@@ -974,7 +974,12 @@ def test_bytes_as_labels_are_classes():
     """156 as a byte is -100, and was ignored."""
     z, y = torch.randn(4, 200), torch.tensor([156, 3, 156, 7], dtype=torch.uint8)
     expected = F.cross_entropy(z, y.long()).item()
-    assert tinykd.cross_entropy(z, y).mean().item() == pytest.approx(expected)
+    for labels in (y, y.short(), y.int()):
+        assert tinykd.cross_entropy(z, labels).mean().item() == pytest.approx(expected)
+        ours = tinykd.cross_entropy(z, labels, label_smoothing=0.1)
+        torch.testing.assert_close(
+            ours, F.cross_entropy(z, y.long(), label_smoothing=0.1, reduction="none")
+        )
     model = nn.Identity()
     assert evaluate(model, [(z, y)])["loss"] == pytest.approx(expected)
     right = (z.argmax(-1) == y).float().mean().item()
