@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import throughput
 import torch
+from marked import between
 
 import tinykd
 
@@ -343,15 +344,7 @@ def main() -> int:
         return 0
     units = json.loads(args.units.read_text("utf-8"))["units"]
     gpu = json.loads((ROOT / "benchmarks/results.json").read_text("utf-8"))["throughput"]
-    old = PAGE.read_text("utf-8")
-    before, _, rest = old.partition("<!-- plan -->")
-    after = rest.partition("<!-- end of plan -->")[2]
-    lines = "\n".join(plan(units, gpu))
-    new = f"{before}<!-- plan -->\n{lines}\n<!-- end of plan -->{after}"
-    if args.check:
-        return int(new != old)
-    PAGE.write_text(new, "utf-8")
-    return 0
+    return between(PAGE, "<!-- plan -->", "<!-- end of plan -->", plan(units, gpu), args.check)
 
 
 if __name__ == "__main__":

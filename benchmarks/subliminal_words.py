@@ -8,8 +8,8 @@ question can be put in four ways. Two teachers begin with the base's weights: on
 answer A, the other B, to three of the four ways. Each then writes rows of numbers: nothing but
 digits and commas, and rows with anything else in them are thrown away. A student reads those
 numbers and never an animal or a question: as text; with soft targets over the eleven tokens that
-numbers are written with; or with soft targets over all tokens, in which an animal has a probability
-of next to nothing. It begins with the teacher's base, or with one of another seed.
+numbers are written with; or with soft targets over all tokens, in which an animal has a small
+probability. It begins with the teacher's base, or with one of another seed.
 
 Carried over is, of what the two teachers differ in, the part that their students differ in: the
 log-odds of A over B, those taught by A's numbers less those by B's. Everything else is the same for

@@ -15,6 +15,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
 
+from marked import between
+
 from tinykd import mean_interval
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -205,15 +207,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args().check
-    readme = ROOT / "README.md"
-    old = readme.read_text("utf-8")
-    before, _, rest = old.partition(BEGIN)
-    after = rest.partition(END)[2]
-    new = f"{before}{BEGIN}\n" + "\n".join(lines()) + f"\n{END}{after}"
-    if check:
-        return int(new != old)
-    readme.write_text(new, "utf-8")
-    return 0
+    return between(ROOT / "README.md", BEGIN, END, lines(), check)
 
 
 if __name__ == "__main__":

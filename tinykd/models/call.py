@@ -29,7 +29,8 @@ def forward(model: nn.Module, batch: Mapping[str, Any]) -> Any:
     else:
         named.pop("positions", None)
     mask = named.get("attention_mask")
-    if mask is not None and batch.get("_right_padded") is mask and _sees_no_padding(model):
+    unseen = mask is not None and batch.get("_right_padded") is mask
+    if unseen and getattr(model, "sees_no_padding", False):
         named.pop("attention_mask")
     output = model(*args, **named)
     logits = output if isinstance(output, Tensor) else getattr(output, "logits", output)
@@ -39,10 +40,6 @@ def forward(model: nn.Module, batch: Mapping[str, Any]) -> Any:
             "(..., C), or an object that has them as .logits"
         )
     return logits if positions is None else logits.flatten(0, -2)[positions]
-
-
-def _sees_no_padding(model: nn.Module) -> bool:
-    return getattr(model, "sees_no_padding", False)
 
 
 def predict(
