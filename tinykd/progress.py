@@ -5,37 +5,46 @@ import signal
 import sys
 import textwrap
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import Any
 
 
+class Bar:
+    """A progress bar on stdout, from its second second on; nothing where it is not visible."""
+
+    def __init__(self, line: Any = None) -> None:
+        self._line = line  # tqdm's
+
+    def __call__(self, n: int, note: str = "", label: str = "") -> None:
+        """`n` more are done; `note` stands behind the bar, `label` before it."""
+        if self._line is None:
+            return
+        self._line.set_postfix_str(note, refresh=False)
+        if label:
+            self._line.set_description(label, refresh=False)
+        self._line.update(n)
+
+    def wipe(self) -> None:
+        """Clear the line for what is going to be printed; the next step shows the bar again."""
+        if self._line is not None and self._line.last_print_t > self._line.start_t:
+            self._line.clear()
+
+
 @contextlib.contextmanager
-def bar(
-    label: str, total: int | None, done: int = 0, visible: bool = True
-) -> Iterator[Callable[..., None]]:
-    """A progress bar on stdout; yields advance(n, note=""). Wipes itself out at the end."""
+def bar(label: str, total: int | None, done: int = 0, visible: bool = True) -> Iterator[Bar]:
+    """A progress bar over `total` steps, `done` of them before; it wipes itself out at the end."""
     if not visible:  # and no lock: forked processes share tqdm's, and one may be killed in it
-        yield lambda n, note="": None
+        yield Bar()
         return
     from tqdm import tqdm  # here, so that `import tinykd` stays numpy and torch
 
     watched = sys.stdout.isatty() or "IPython" in sys.modules
     pace = {"mininterval": 0.2, "delay": 1} if watched else {"mininterval": 30, "delay": 30}
-    with tqdm(
-        total=total,
-        initial=done,
-        desc=label,
-        leave=False,
-        file=sys.stdout,
-        **pace,
-    ) as line:
-
-        def advance(n: int, note: str = "") -> None:
-            line.set_postfix_str(note, refresh=False)
-            line.update(n)
-
-        yield advance
+    # position: a bar within another, of a validation that samples, takes the same line.
+    place = {"leave": False, "file": sys.stdout, "position": 0}
+    with tqdm(total=total, initial=done, desc=label, **place, **pace) as line:
+        yield Bar(line)
 
 
 class InWords:

@@ -43,7 +43,7 @@ def build(
             raise LessonError("\n".join(problems) + f"\nRun: tinykd build {source.stem}")
         return [*said, f"{source.stem}: every built file is fresh\n"]
 
-    failed, sources = False, _sources(which)
+    failed, sources = [], _sources(which)
     with ThreadPoolExecutor(_usable_cpus()) as pool:  # each proof is a child process of its own
         checks = {source: pool.submit(checked, source) for source in sources if verify}
         for source in sources:
@@ -54,8 +54,9 @@ def build(
                     build_lesson(source, force, typer.echo)
             except LessonError as error:
                 typer.echo(f"{source.stem} FAILED\n{error}\n", err=True)
-                failed = True
-    if failed:
+                failed.append(source.stem)
+    if failed:  # once more at the end: a kill matrix is long
+        typer.echo(f"FAILED: {', '.join(failed)}", err=True)
         raise typer.Exit(1)
 
 

@@ -23,7 +23,7 @@ from ..models.call import modes_kept
 from ..models.sharded import reshard
 from ..objective import Objective, Term, as_objective
 from ..outputs import Targets
-from ..progress import Interruptible, bar
+from ..progress import Bar, Interruptible, bar
 from ..schedules import Schedule
 from ..teachers import Teachers
 from . import resume as resuming
@@ -173,10 +173,10 @@ class Trainer(Resumable):
                 rng = self._restore(saved)
             except ValueError as error:
                 raise ValueError(f"{self.checkpoint or 'load_state_dict'}: {error}") from error
-        with self._modes(), Interruptible() as self._interrupt:
+        with self._modes(), Interruptible() as self._interrupt, self._bar() as advance:
             self._train_modes = [(module, module.training) for module in self.model.modules()]
             while self.epoch < epochs and not (self.best and self.best.stalled):
-                self._run_epoch(rng)
+                self._run_epoch(rng, advance)
                 self._end_epoch()
                 self._stop_if_asked()
                 rng = None
@@ -208,25 +208,31 @@ class Trainer(Resumable):
             self.objective.train()
             yield
 
-    def _run_epoch(self, rng: dict | None) -> None:
+    def _bar(self) -> contextlib.AbstractContextManager[Bar]:
+        """One bar for all epochs: where each is over within a second, there is something to see."""
+        each = self.batches_per_epoch
+        done = self.epoch * (each or 0) + self.feed.used
+        visible = self.show_progress and rank_and_ranks()[0] == 0
+        return bar("training", each and each * self.epochs, done, visible)
+
+    def _run_epoch(self, rng: dict | None, advance: Bar) -> None:
         reshard(self.net)
         refuse_uncovered(self.optimizer, self.net)  # a callback, or the caller, may have added some
         self._trainable = [p for p in self.net.parameters() if p.requires_grad]
         stream = self.feed.stream(self.epoch, rng)
         self._started = time.perf_counter()
         label = f"epoch {self.epoch + 1}/{self.epochs}"
-        visible = self.show_progress and rank_and_ranks()[0] == 0
-        with bar(label, self.batches_per_epoch, self.feed.used, visible) as advance:
-            while group := self._take(stream):
-                if self.step == 0:
-                    refuse_unshifted(as_batch(group[0]))
-                for batch in group if self.device.type != "cpu" else ():
-                    self.teachers.check(as_batch(batch))  # on the CPU they do it when asked
-                self._update([to_device(batch, self.device) for batch in group])
-                advance(len(group), f"loss {self.losses.latest:.4f}")
-                self._stop_if_asked()
-                if self.checkpoint_every and self.step % self.checkpoint_every == 0:
-                    self._save()
+        while group := self._take(stream):
+            if self.step == 0:
+                refuse_unshifted(as_batch(group[0]))
+            for batch in group if self.device.type != "cpu" else ():
+                self.teachers.check(as_batch(batch))  # on the CPU they do it when asked
+            self._update([to_device(batch, self.device) for batch in group])
+            advance(len(group), f"loss {self.losses.latest:.4f}", label)
+            self._stop_if_asked()
+            if self.checkpoint_every and self.step % self.checkpoint_every == 0:
+                self._save()
+        advance.wipe()
         if self.feed.used == 0:
             raise ValueError("batches is empty: there is nothing to train on")
 

@@ -142,12 +142,37 @@ def execute(notebook: Any, folder: Path, title: str) -> None:
                 raise LessonError(f"{title}: cell {cell.metadata.get('name')}: {error}") from None
             if cell.cell_type == "code":
                 seconds[cell.metadata["name"]] = round(time.perf_counter() - start, 2)
-                cell.outputs = [out for out in cell.outputs if out.get("name") != "stderr"]
+                cell.outputs = as_shown(cell.outputs)
         client.set_widgets_metadata()
     manager.cleanup_connection_file()
     notebook.metadata["language_info"] = {"name": "python"}
     notebook.metadata["tinykd"] |= {"scale": env["TINYKD_SCALE"], "seconds": seconds}
     notebook.metadata["tinykd"]["source"] = code_digest(notebook)
+
+
+def as_shown(outputs: list[Any]) -> list[Any]:
+    """Outputs as a reader sees them: no stderr, one text where prints follow each other whatever
+    pieces they came in, and of a line that was written over, as bars are, what stood there last.
+    """
+    found: list[Any] = []
+    for output in outputs:
+        if output.get("name") == "stderr":
+            continue
+        if found and output.output_type == found[-1].output_type == "stream":
+            found[-1].text += output.text
+        else:
+            found.append(output)
+    for output in found:
+        if output.output_type == "stream":
+            output.text = "\n".join(map(_written_over, output.text.split("\n")))
+    return [output for output in found if output.get("text", True)]
+
+
+def _written_over(line: str) -> str:
+    shown = ""
+    for piece in line.split("\r"):
+        shown = piece + shown[len(piece) :]
+    return shown.rstrip() if "\r" in line else line
 
 
 def long_lines(notebook: Any, columns: int = 88) -> list[str]:
