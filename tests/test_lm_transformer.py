@@ -391,6 +391,25 @@ def test_bfloat16_has_the_same_values_with_gradients_and_without():
     assert all(p.grad.isfinite().all() for p in model.parameters())
 
 
+@pytest.mark.parametrize("autocast", [False, True])
+def test_bfloat16_training_on_a_cpu_writes_attention_out(monkeypatch, autocast):
+    """Under autocast as well, where angles are float32: the fused kernel's backward is slow."""
+
+    def fused(*args, **kwargs):
+        raise AssertionError("the fused kernel")
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", fused)
+    model = small().float() if autocast else small().bfloat16()
+    ids = torch.randint(19, (2, 7))
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+        logits = model(ids)
+        logits.float().logsumexp(-1).sum().backward()
+    assert logits.dtype == torch.bfloat16
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+    with torch.no_grad(), pytest.raises(AssertionError, match="fused"):
+        model(ids)
+
+
 def test_a_new_model_knows_nothing():
     """Its logits are of size 1, so its loss is a little above log V, whatever the width."""
     for width in (16, 256):

@@ -22,7 +22,7 @@ def softmax(logits: Tensor, T: float = 1.0, dim: int = -1) -> Tensor:
     >>> softmax(torch.tensor([2.0, 0.0]), T=2.0)
     tensor([0.7311, 0.2689])
     """
-    return log_softmax(logits, T, dim).exp()
+    return torch.softmax(_over_temperature(logits, T), dim)
 
 
 def log_softmax(logits: Tensor, T: float = 1.0, dim: int = -1) -> Tensor:
@@ -31,10 +31,7 @@ def log_softmax(logits: Tensor, T: float = 1.0, dim: int = -1) -> Tensor:
     logits: any shape; classes along `dim`. Returns the same shape.
     Raises ValueError if T is not a finite number above 0.
     """
-    if not 0 < T < float("inf"):
-        raise ValueError(f"temperature must be a finite number above 0, got T={T}")
-    z = at_least_float32(logits)
-    return torch.log_softmax(z if T == 1 else z / T, dim)
+    return torch.log_softmax(_over_temperature(logits, T), dim)
 
 
 def entropy(logits: Tensor, T: float = 1.0) -> Tensor:
@@ -59,3 +56,10 @@ def expectation(log_p: Tensor, values: Tensor) -> Tensor:
 def at_least_float32(x: Tensor) -> Tensor:
     """Half precision and integers become float32; float32 and float64 stay."""
     return x if x.dtype in (torch.float32, torch.float64) else x.float()
+
+
+def _over_temperature(logits: Tensor, T: float) -> Tensor:
+    if not 0 < T < float("inf"):
+        raise ValueError(f"temperature must be a finite number above 0, got T={T}")
+    z = at_least_float32(logits)
+    return z if T == 1 else z / T

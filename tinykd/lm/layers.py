@@ -43,10 +43,10 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Rotary positions (Su et al. 2021, arXiv 2104.09864): turn each pair (x_i, x_{i + d/2}).
 
     A query turned by t and a key turned by s have a product that depends on t - s alone.
-    x: (B, H, T, d); cos, sin: as `angles` gives them.
+    x: (B, H, T, d); cos, sin: as `angles` gives them. Same shape and type as x.
     """
     a, b = x.chunk(2, -1)
-    return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
+    return torch.cat([a * cos - b * sin, b * cos + a * sin], -1).type_as(x)
 
 
 class RMSNorm(nn.Module):

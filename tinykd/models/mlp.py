@@ -30,9 +30,10 @@ class MLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Logits (B, classes)."""
         x = F.dropout(x.flatten(1), self.input_dropout, self.training)
-        for layer in self.layers[:-1]:
+        *hidden, last = self.layers
+        for layer in hidden:
             x = F.dropout(F.relu(layer(x)), self.dropout, self.training)
-        return self.layers[-1](x)
+        return last(x)
 
 
 @torch.no_grad()

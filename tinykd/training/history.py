@@ -33,13 +33,13 @@ class EpochLosses:
         # Over the epoch, for each term: sums, counts, and sums times the weights of their steps.
         self.totals = [[0.0] * len(names) for _ in range(3)]
         self.latest = math.nan
-        self._unread: list[tuple[int, int, list[float], tuple[Tensor, ...]]] = []
+        self._unread: list[tuple[int, int, list[float], Tensor]] = []
 
     def add(
         self, step: int, batch: int, sums: Tensor, counts: Tensor, weights: list, norm: Tensor
     ) -> None:
         """Note one step's sums, counts and weights (K,), and the norm of its gradient."""
-        self._unread.append((step, batch, weights, (sums, counts, norm.view(1))))
+        self._unread.append((step, batch, weights, torch.cat([sums, counts, norm.view(1)])))
 
     def read(self, epoch: int) -> None:
         """Fetch the steps since the last reading; `latest` is the newest loss.
@@ -51,9 +51,9 @@ class EpochLosses:
         if not unread:
             return
         # One copy of all that is on the device: each would wait for it.
-        values = iter(torch.cat([part for *_, parts in unread for part in parts]).tolist())
-        for step, batch, weights, parts in unread:
-            sums, counts, (norm,) = ([next(values) for _ in range(n)] for n in map(len, parts))
+        rows, K = torch.stack([row for *_, row in unread]).tolist(), len(self.names)
+        for (step, batch, weights, _), row in zip(unread, rows, strict=True):
+            sums, counts, norm = row[:K], row[K:-1], row[-1]
             weighted = [w * s for w, s in zip(weights, sums, strict=True)]
             for total, new in zip(self.totals, (sums, counts, weighted), strict=True):
                 total[:] = map(operator.add, total, new)
