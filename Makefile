@@ -91,7 +91,8 @@ bench: $(PEERS)
 	$(BENCH) benchmarks/cached.py --out benchmarks/results.json
 	$(BENCH) benchmarks/import_time.py --out benchmarks/results.json
 	$(BENCH) benchmarks/big_vocabulary.py --device cpu --rounds 1 --keep
-	$(BENCH) benchmarks/language_model.py --rounds 2 --prompts 16 --examples 16 --max-new 48 --size 8 --out benchmarks/results.json
+	$(BENCH) benchmarks/language_model.py --rounds 2 --examples 32 --max-new 64 --threads 1 --out benchmarks/results.json
+	$(BENCH) benchmarks/grading.py --students 10 --out benchmarks/results.json
 	$(BENCH) benchmarks/versus.py
 
 soak: $(DEV)

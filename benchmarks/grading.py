@@ -1,8 +1,7 @@
 """One class of 30, graded by `tinykd grade`, by nbgrader and by otter-grader, in turns on one core.
 
-    python -m venv peers
-    peers/bin/pip install torch nbgrader==0.9.6 otter-grader==7.0.0 -e ".[grade]"
-    python benchmarks/grading.py --peers peers/bin/python
+    make .venv-peers                                    nbgrader and otter-grader, among others
+    .venv-peers/bin/python benchmarks/grading.py [--students 30] [--out benchmarks/results.json]
 
 The class: lesson 01 (six exercises, 21 checks, torch), every student a draw of the solution, its
 known mistakes and unwritten stubs; all of it ends by itself. The three get the same answers, the
@@ -37,6 +36,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import in_turns
 from nbformat import v4
 
 from tinykd.classroom.author.lesson import Lesson
@@ -265,13 +265,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(
         "--peers",
-        required=True,
+        default=sys.executable,
         type=os.path.abspath,
-        help="Python that has nbgrader and otter-grader",
+        help="Python that has nbgrader and otter-grader, if not this one",
     )
     parser.add_argument("--students", type=int, default=30)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--jobs", type=int, default=1, help="tinykd once more, on so many cores")
+    parser.add_argument("--out", type=Path, help="results.json to put the numbers into")
     options = parser.parse_args()
     os.environ |= ONE_THREAD | {"TINYKD_SCALE": "smoke"}
     about = [
@@ -288,7 +289,10 @@ def main() -> None:
             graders.grade(name)
         print(compare_verdicts({name: graders.verdicts(name) for name in NAMES}), flush=True)
         rounds = [_round(graders) for _ in range(options.rounds)]
-        show(rounds, options.students)
+        found = rows(rounds, options.students)
+        show(found)
+        used = in_turns.versions("nbgrader", "otter-grader")
+        in_turns.keep("grading", found, options.out, students=options.students, versions=used)
         if options.jobs > 1:
             os.sched_setaffinity(0, cores[: options.jobs])
             seconds = graders.grade("tinykd", jobs=options.jobs)
@@ -307,18 +311,31 @@ def _round(graders: Graders) -> Times:
     return times
 
 
-def show(rounds: list[Times], count: int) -> None:
-    """A line a grader. A further submission: the class's seconds less those of a class of one."""
-    print("\n          a class of one  the class  a minute   ratio  a further one   ratio")
+def rows(rounds: list[Times], count: int) -> list[dict[str, Any]]:
+    """A row a grader: median seconds, and ratios within a round, of the class and of a further
+    submission: the class's seconds less those of a class of one.
+    """
+    found = []
     for name in NAMES:
         one, every = (statistics.median(r[name][i] for r in rounds) for i in (0, 1))
-        ratio = statistics.median(r[name][1] / r["tinykd"][1] for r in rounds)
         extra = [{n: (b - a) / (count - 1) for n, (a, b) in r.items()} for r in rounds]
-        more = statistics.median(r[name] for r in extra)
-        more_ratio = statistics.median(r[name] / r["tinykd"] for r in extra)
+        low, ratio, high = in_turns.quartiles([r[name][1] / r["tinykd"][1] for r in rounds])
+        row = {"name": name, "seconds": every, "class_of_one": one, "rounds": len(rounds)}
+        row |= {"times_ours": ratio, "low": low, "high": high}
+        row |= {"further": statistics.median(r[name] for r in extra)}
+        row |= {"further_times_ours": statistics.median(r[name] / r["tinykd"] for r in extra)}
+        found.append(row)
+    return found
+
+
+def show(found: list[dict[str, Any]]) -> None:
+    """A line a grader."""
+    print("\n          a class of one  the class   ratio  a further one   ratio")
+    for row in found:
         print(
-            f"{name:<9} {one:>12.1f} s {every:>8.1f} s {60 * count / every:>9.1f} "
-            f"{ratio:>6.2f}x {more:>12.2f} s {more_ratio:>6.2f}x"
+            f"{row['name']:<9} {row['class_of_one']:>12.1f} s {row['seconds']:>8.1f} s "
+            f"{row['times_ours']:>6.2f}x {row['further']:>12.2f} s "
+            f"{row['further_times_ours']:>6.2f}x"
         )
 
 

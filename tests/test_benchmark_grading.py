@@ -21,8 +21,22 @@ SCRIPT = Path(__file__).resolve().parents[1] / "benchmarks" / "grading.py"
 def grading():
     spec = importlib.util.spec_from_file_location("benchmark_grading", SCRIPT)
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(SCRIPT.parent)  # as where it is run
+        spec.loader.exec_module(module)
     return module
+
+
+def test_ratios_are_within_a_round_and_a_further_submission_is_without_the_start(grading):
+    rounds = [
+        {"tinykd": (2.0, 11.0), "nbgrader": (3.0, 30.0), "otter": (4.0, 49.0)},
+        {"tinykd": (4.0, 22.0), "nbgrader": (6.0, 60.0), "otter": (8.0, 98.0)},
+    ]
+    ours, nbgrader, otter = grading.rows(rounds, 10)
+    assert (ours["seconds"], ours["times_ours"], ours["further"]) == (16.5, 1.0, 1.5)
+    assert nbgrader["times_ours"] == pytest.approx(30 / 11)
+    assert nbgrader["further_times_ours"] == pytest.approx(3.0)
+    assert otter["further"] == pytest.approx(7.5)
 
 
 @pytest.fixture(scope="module")
