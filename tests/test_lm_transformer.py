@@ -410,6 +410,24 @@ def test_bfloat16_training_on_a_cpu_writes_attention_out(monkeypatch, autocast):
         model(ids)
 
 
+def test_under_autocast_what_several_layers_read_is_converted_once():
+    """The same logits to the bit: each layer would have converted the same numbers."""
+    model, seen = small().float(), []
+    for layer in (model.blocks[1].attention.key, model.blocks[1].feed_forward.up):
+        layer.register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0].dtype))
+    ids = torch.randint(19, (2, 7))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        logits = model(ids)
+        assert seen == [torch.bfloat16] * 2
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("tinykd.lm.layers.converted", lambda x: x)
+            torch.testing.assert_close(model(ids), logits, rtol=0, atol=0)
+    model(ids)
+    assert seen[-2:] == [torch.float32] * 2
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert model.double()(ids).dtype == torch.float64
+
+
 def test_a_new_model_knows_nothing():
     """Its logits are of size 1, so its loss is a little above log V, whatever the width."""
     for width in (16, 256):

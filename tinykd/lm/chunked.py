@@ -25,6 +25,7 @@ from ..batch import as_bools, blank
 from ..objective import Objective, Term, as_objective
 from ..outputs import Outputs, Targets
 from ..schedules import Schedule
+from .layers import converted
 from .lazy_logits import LazyLogits, chunked, chunked_sums
 
 Head = LazyLogits  # its name in tinykd 0.1
@@ -57,9 +58,7 @@ class Headless(nn.Module):
     ) -> LazyLogits:
         """hidden: (len(positions), D), or (B T, D) where nothing is picked."""
         hidden = self.model.hidden(input_ids, attention_mask).flatten(0, 1)
-        kind = hidden.device.type
-        if torch.is_autocast_enabled(kind):  # the head's own precision, as on the dense path
-            hidden = hidden.to(torch.get_autocast_dtype(kind))
+        hidden = converted(hidden)  # as the head does it on the dense path
         return LazyLogits(
             hidden if positions is None else hidden[positions], self.model.head_weight
         )
