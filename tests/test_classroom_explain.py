@@ -94,11 +94,17 @@ def test_with_gradient_of_what_has_none():
 
 
 def named(*checks):
-    """(mistake, hint) of checks given as (passed, numbers, the mistakes that give their value)."""
+    """(mistake, hint) of checks given as (passed, numbers, the mistakes that give their value; of
+    one that passed, those that would have lost it).
+    """
     made = []
     for i, (passed, numbers, mistakes) in enumerate(checks):
         one = CheckResult(f"loss.{i}", False, 1.0, passed, "" if passed else "wrong", HINT)
-        one.numbers, one.mistakes = numbers, [(name, f"You {name}.") for name in mistakes]
+        one.numbers = numbers
+        if passed:
+            one.refuted = mistakes
+        else:
+            one.mistakes = [(name, f"You {name}.") for name in mistakes]
         made.append(one)
     explain(made, {})
     return [(check.mistake, check.hint) for check in made if not check.passed]
@@ -131,5 +137,8 @@ def test_a_known_mistake_is_a_fact_only_where_it_explains_everything():
     assert named((False, 1, ["sum"]), (False, 1, ["sum"]))[0] == ("sum", "You sum.")
     both = named((False, 10, ["sum", "half"]), (False, 10, ["half"]), (True, 10, []))
     assert both == [("half", "You half."), ("half", "You half.")]
+    refuted = named((False, 10, ["sum", "half"]), (True, 10, ["sum"]))
+    assert refuted == [("half", "You half.")], "the sum would have lost the other as well"
+    assert named((False, 10, ["sum"]), (True, 10, ["sum"])) == [("", "Perhaps: You sum.")]
     apart = named((False, 10, ["sum"]), (False, 10, ["half"]), (False, 10, []))
     assert apart == [("", "Perhaps: You sum."), ("", "Perhaps: You half."), ("", HINT)]

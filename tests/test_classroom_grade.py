@@ -117,6 +117,10 @@ def test_partial_credit_with_the_hint_of_the_known_mistake(student, reference, h
         "You exponentiate without subtracting the maximum."
     )
     assert "values are NaN, the first at [0, 0]" in checks["softmax.stable"].why
+    mutants = json.loads(solution["metadata"]["tinykd"]["mutants"])
+    losing = [one["name"] for one in mutants if "softmax.plain" in one["values"]]
+    assert checks["softmax.plain"].refuted == losing != []
+    assert checks["softmax.secret"].refuted == checks["softmax.stable"].refuted == []
     assert checks["energy.gradient"].why == "not written yet"
     assert "softmax: 2 answer cells; the last one was graded" in text
     assert "energy: the answer cell is missing" in text

@@ -39,10 +39,11 @@ def explain(checks: list[CheckResult], results: CellResults) -> None:
 
 def _name_mistake(check: CheckResult, others: list[CheckResult]) -> None:
     lost = [one for one in others if not one.hidden and not one.passed]
+    refuted = {name for one in others for name in one.refuted}
     if check.mistakes:
         check.mistake, check.hint = most_likely(
             check.mistakes,
-            lambda name: all(name in dict(one.mistakes) for one in lost),
+            lambda name: name not in refuted and all(name in dict(one.mistakes) for one in lost),
             sum(one.numbers for one in lost),
         )
 

@@ -96,6 +96,8 @@ def _check_result(meta: dict[str, Any], found: dict[str, Any] | None) -> CheckRe
     if not check.hidden:
         check.seconds = found.get("seconds", 0.0)
     check.measured = dict(found.get("measured", {}))
+    if check.passed and not check.hidden:
+        check.refuted = list(found.get("refuted", []))
     if not check.passed:
         check.hint = meta["hint"]
         if not check.hidden:

@@ -44,10 +44,12 @@ def compare_outputs(self: Any, test: list[Any], ref: list[Any], skip_compare: An
         self.why = "it is far more than is expected, or lists in lists in lists"
     else:
         self.why = compare(got, want, meta.rtol, meta.atol)
+        mutants = json.loads(self.parent.nb.metadata.tinykd.mutants)
         if self.why:
-            mutants = json.loads(self.parent.nb.metadata.tinykd.mutants)
             self.mistakes = fitting_mistakes(meta.name, got, mutants, meta)
             self.numbers = telling(got)
+        else:
+            self.refuted = [one["name"] for one in mutants if meta.name in one["values"]]
     self.comparison_traceback = [self.why]
     return self.why is None
 
@@ -121,7 +123,7 @@ def pytest_runtest_makereport(item: Any, call: Any) -> Generator[None, Any, Any]
         why = None if passed else re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", words[:300])
         line = {"run": item.path.stem, "cell": meta.get("name"), "passed": passed}
         line |= {"ended": ended, "why": why, "mistakes": getattr(item, "mistakes", [])}
-        line |= {"numbers": getattr(item, "numbers", 0)}
+        line |= {"numbers": getattr(item, "numbers", 0), "refuted": getattr(item, "refuted", [])}
         line |= {"measured": getattr(item, "measured", {})}
         _write_line(item, line | {"seconds": round(call.duration, 3)})
         if ended:

@@ -22,7 +22,7 @@ class CheckResult:
     seconds: float = 0.0
     mistakes: list[tuple[str, str]] = field(default_factory=list)  # all such, with their hints
     numbers: int = 0  # how many telling ones the value has that they agree with
-
+    refuted: list[str] = field(default_factory=list)  # mistakes that would have lost what passed
     measured: dict[str, float] = field(default_factory=dict)  # by `check.measured`, by name
 
     @property

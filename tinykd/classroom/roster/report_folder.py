@@ -26,7 +26,7 @@ from .find_submissions import Submission, submission_digest
 from .folder_lock import writing_to
 
 VERSIONS = ("torch", "numpy", "nbval", "ipykernel")
-FOR_HINTS = ("mistakes", "numbers")  # of a check, from which its words were made
+FOR_HINTS = ("mistakes", "numbers", "refuted")  # of a check, from which its words were made
 INTERNAL_ERROR = "internal error"  # how the reason begins where grading itself failed
 
 
