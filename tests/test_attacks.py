@@ -54,6 +54,19 @@ def test_pgd_is_the_steps_written_out(eps, rate, steps):
     torch.testing.assert_close(moved, by_hand(net, x, y, eps, rate, steps, start))
 
 
+@pytest.mark.parametrize("steps", [1, 4])
+def test_steps_are_so_long_that_they_can_cross_the_ball(steps):
+    """Left out, the rate is 2.5 eps / steps; and none are no attack."""
+    net, x, y = net_and_inputs()
+    start = (torch.rand_like(x) * 2 - 1) * 0.2
+    moved = pgd(net, x, lambda z: cross_entropy(z, y), 0.2, steps, start=start)
+    rate = 2.5 * 0.2 / steps
+    torch.testing.assert_close(moved, by_hand(net, x, y, 0.2, rate, steps, start))
+    still = pgd(net, x, lambda z: cross_entropy(z, y), 0.2, 0, start=start.requires_grad_())
+    assert torch.equal(still, into_ball(x + start, x, 0.2))
+    assert not still.requires_grad
+
+
 def test_fgsm_is_one_step_from_the_input_itself():
     net, x, y = net_and_inputs()
     expected = by_hand(net, x, y, 0.2, 0.2, 1, torch.zeros_like(x))
@@ -150,6 +163,10 @@ def test_what_is_no_picture_is_refused():
         fgsm(net, 2 * x, y, 0.1)
     with pytest.raises(ValueError, match="0 or more"):
         pgd(net, x, lambda z: z[:, 0], -0.1)
+    with pytest.raises(ValueError, match="steps=-1"):
+        pgd(net, x, lambda z: z[:, 0], 0.1, -1)
+    with pytest.raises(ValueError, match=r"these lie in \[-0\.5, "):
+        random_search(net, x.clone().index_fill_(0, torch.tensor(0), -0.5), y, 0.1)
 
 
 class Fixed:

@@ -67,6 +67,12 @@ def test_words_for_a_wrong_array(got, said):
         (1, True, "numbers where True/False values are expected"),
         ("b", "a", "'b' is not what is expected"),
         ([1, "x"], [1, "y"], "item 1: 'x' is not what is expected"),
+        (["x"], ["x", "y"], "a list of 1 where a list of 2 is expected"),
+        (["x", "y", "z"], ["x", "y"], "a list of 3 where a list of 2 is expected"),
+        ("x", ["x"], "a text where a list of 1 is expected"),
+        (True, "a", "True or False where a text is expected"),
+        (1.5, "a", "a number where a text is expected"),
+        ([[1, 2]], "a", "an array of shape (1, 2) where a text is expected"),
         ({"a": 1}, {"b": 1}, "the keys are ['a'] where ['b'] are expected"),
         ({"loss": 1.0, "grad": -RIGHT}, {"loss": 1.0, "grad": RIGHT}, "only the gradient is wrong"),
         ({"loss": 1.1, "grad": RIGHT}, {"loss": 1.0, "grad": RIGHT}, "only the value is wrong"),
@@ -75,6 +81,12 @@ def test_words_for_a_wrong_array(got, said):
 )
 def test_words_for_other_values(got, want, said):
     assert said in words(got, want)
+
+
+def test_of_three_values_none_is_called_the_only_wrong_one():
+    want = {"loss": 1.0, "grad": 2.0, "count": 3}
+    assert words(want | {"grad": 2.5}, want).startswith("'grad': ")
+    assert words(want | {"loss": 1.5}, want).startswith("'loss': ")
 
 
 def test_right_answers_pass_in_any_form():
@@ -165,6 +177,17 @@ def test_ready_prefers_what_has_passed(check, capsys, monkeypatch):
     with pytest.raises(CheckFailed):
         check("double.plain", -RIGHT)
     assert check.ready(double, library) is library
+    with pytest.raises(ValueError, match="lesson 07_x has no check that starts with 'library.'"):
+        check.ready(library, double)
+
+
+def test_data_that_are_not_handed_in_yet(check, monkeypatch):
+    assert check.given("model", 0) == 0
+    with pytest.raises(CheckFailed, match="model is still None: fill its cell"):
+        check.given("model", None)
+    monkeypatch.setenv("TINYKD_GRADING", "1")
+    with pytest.raises(NotImplementedError, match="^model"):
+        Checks("07_x").given("model", None)
 
 
 def test_grading_only_records(monkeypatch, tmp_path):

@@ -111,21 +111,23 @@ def test_pruning_globally_is_that_of_torch():
     assert abs(sparsity(ours) - 0.6) < 0.01
 
 
-def test_pruned_weights_stay_at_zero_while_others_are_trained():
+@pytest.mark.parametrize("steps", [20, 43])  # of 43 every second one, and the last
+def test_pruned_weights_stay_at_zero_while_others_are_trained(steps):
     torch.manual_seed(0)
     net = MLP(10, 30, 30, 3)
     batches = Batches(torch.randn(60, 10), torch.randint(3, (60,)), size=10)
     seen = []
-    gradual = GradualPruning(0.9, steps=20)
+    gradual = GradualPruning(0.9, steps)
     Trainer(
         net,
         HardLabels(),
         callbacks=[gradual, lambda trainer: seen.append(sparsity(trainer.model))],
         progress=False,
-    ).fit(batches, epochs=5)
+    ).fit(batches, epochs=8)
     assert seen == sorted(seen)
-    assert seen[0] > 0.05
-    np.testing.assert_allclose(seen[19:], 0.9, atol=0.01)
+    assert seen[9] == pytest.approx(cubic(0.9)(10 / steps), abs=0.002)
+    assert len(seen) == 48
+    np.testing.assert_allclose(seen[steps - 1 :], 0.9, atol=0.002)
     net(torch.randn(1, 10))  # torch computes weight_orig * weight_mask when the layer is called
     before = [layer.weight.detach().clone() for layer in net.layers]
     make_permanent(net)
@@ -157,6 +159,9 @@ def test_cutting_units_that_say_nothing_changes_nothing(name):
 def test_cutting_says_what_does_not_fit():
     with pytest.raises(ValueError, match="5 units come out"):
         cut_units(nn.Linear(3, 5), nn.Linear(6, 2), torch.tensor([0]))
+    for share in (-0.1, 1.0):  # at 1 nothing would be left
+        with pytest.raises(ValueError, match=rf"share is {share}: .* in \[0, 1\)"):
+            slimmer(nn.Sequential(nn.Linear(3, 3)), share)
     with pytest.raises(ValueError, match="use cut_units"):
         slimmer(nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3)), 0.5)
     first, second = nn.Conv2d(2, 4, 3), nn.Conv2d(4, 3, 3)
@@ -177,6 +182,24 @@ def test_a_folded_net_computes_the_same_without_norms(name):
     torch.testing.assert_close(other(x), net(x), rtol=1e-4, atol=1e-4)
     assert not [m for m in other.modules() if isinstance(m, nn.BatchNorm2d)]
     torch.testing.assert_close(net.state_dict(), before)
+
+
+def test_a_norm_elsewhere_stays_as_it_is():
+    """Behind an activation, behind another norm, first of all: nothing to fold it into."""
+    torch.manual_seed(0)
+    norms = [nn.BatchNorm1d(4) for _ in range(4)]
+    for norm in norms:
+        norm.running_mean.normal_()
+        norm.running_var.uniform_(0.5, 2)
+    net = nn.Sequential(
+        norms[0], norms[1], nn.Linear(4, 4), norms[2], nn.ReLU(), norms[3], nn.Linear(4, 2)
+    ).eval()
+    x, one = torch.randn(5, 4), folded(net)
+    torch.testing.assert_close(one(x), net(x))
+    kinds = [type(module) for module in one]
+    kept = nn.BatchNorm1d
+    assert kinds == [kept, kept, nn.Linear, nn.Identity, nn.ReLU, kept, nn.Linear]
+    assert isinstance(net[3], kept)  # the model itself is left alone
 
 
 @pytest.mark.parametrize("affine", [True, False])

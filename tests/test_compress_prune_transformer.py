@@ -7,7 +7,16 @@ import pytest
 import torch
 
 from tinykd.compress import cut_transformer, importance, loss_without
-from tinykd.lm import Config, Transformer, generate, keep_layers, load, save
+from tinykd.lm import (
+    Config,
+    Transformer,
+    add_lora,
+    generate,
+    keep_layers,
+    load,
+    merge_lora,
+    save,
+)
 
 SHAPES = {
     "llama": {},
@@ -229,6 +238,17 @@ def test_what_cannot_be_told_is_refused():
         cut_transformer(big("qwen3"), channels=[0, 1])
     with pytest.raises(ValueError, match="no batches"):
         importance(big(), [])
+
+
+def test_adapters_are_merged_before_the_cut():
+    model, (ids, mask) = add_lora(big(), rank=2), padded()
+    for name, parameter in model.named_parameters():
+        if name.endswith(".B"):
+            torch.nn.init.normal_(parameter)
+    with pytest.raises(ValueError, match="query.weight: if it has adapters, merge_lora"):
+        cut_transformer(model, layers=[0])
+    merged = merge_lora(model).eval()
+    torch.testing.assert_close(cut_transformer(merged)(ids, mask), merged(ids, mask))
 
 
 def test_frozen_weights_stay_frozen():

@@ -53,8 +53,22 @@ def test_lengths_do_not_matter_and_one_pair_costs_nothing():
     assert float(clip_loss(a[:1], b[:1])) == pytest.approx(0, abs=1e-6)
 
 
+def test_halves_are_computed_whole():
+    torch.manual_seed(0)
+    a, b = torch.randn(4, 3).bfloat16(), torch.randn(4, 3).bfloat16()
+    found = similarities(a, b)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, similarities(a.double(), b.double()).float())
+
+
 def test_it_couples_samples():
-    assert clip_loss.couples_samples
+    """The mean over two halves of a batch is another loss, and a term of it says so."""
+    torch.manual_seed(0)
+    a, b = torch.randn(4, 3), torch.randn(4, 3)
+    halves = torch.cat([clip_loss(a[:2], b[:2]), clip_loss(a[2:], b[2:])])
+    assert not torch.allclose(clip_loss(a, b), halves)
+    assert clip_loss.couples_samples is True
+    assert tinykd.Hint("a", "b", loss=clip_loss).couples_samples
 
 
 def test_a_description_is_a_class():
@@ -69,11 +83,16 @@ def test_a_description_is_a_class():
     sentences.zero_()
     torch.testing.assert_close(net(x), expected)  # it has its own copy
     assert "descriptions" in net.state_dict()
+    learned = nn.Linear(3, 3)(sentences)
+    assert not ByDescription(encoder, learned).descriptions.requires_grad
 
 
 def test_what_has_no_cosine_is_refused():
     with pytest.raises(ValueError, match=r"\(N, D\)"):
         similarities(torch.ones(2, 3), torch.ones(2, 4))
+    for a, b in ((torch.ones(3), torch.ones(2, 3)), (torch.ones(2, 3), torch.ones(3, 3, 3))):
+        with pytest.raises(ValueError, match=r"\(N, D\)"):
+            similarities(a, b)
     with pytest.raises(ValueError, match="above 0"):
         similarities(torch.ones(2, 3), torch.ones(2, 3), 0)
     with pytest.raises(ValueError, match="2 rows of a, 3 of b"):

@@ -10,6 +10,7 @@ from tinykd.data import Noise, pasted, thicker, thinner
 def test_strokes_are_the_largest_and_smallest_of_the_pixels_around():
     images = torch.rand(2, 6, 7, generator=torch.Generator().manual_seed(0))
     thick, thin = thicker(images), thinner(images)
+    assert thick.shape == thin.shape == images.shape
     for n in range(2):
         for r in range(6):
             for c in range(7):
@@ -29,8 +30,10 @@ def test_a_patch_covers_its_pixels_in_a_copy():
     elsewhere = torch.ones(5, 5, dtype=torch.bool)
     elsewhere[4, 1:3] = False
     assert torch.equal(found[..., elsewhere], images[..., elsewhere])
-    with pytest.raises(ValueError, match="leaves"):
-        pasted(images, patch, 4, 4)
+    assert torch.equal(pasted(images, patch, 0, 0)[..., 0, :2], patch[0].expand(3, 2, 2))
+    for row, column in ((4, 4), (5, 0), (-1, 0), (0, -1)):
+        with pytest.raises(ValueError, match="leaves"):
+            pasted(images, patch, row, column)
 
 
 def test_noise_is_new_in_each_batch_and_the_seed_says_which():

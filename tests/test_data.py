@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import math
 import subprocess
 import sys
 import threading
@@ -345,6 +346,39 @@ def test_no_pixels_is_the_identity_and_the_input_stays_as_it_is():
     result.zero_()
     jitter(images)
     assert torch.equal(images, before)
+
+
+@pytest.mark.parametrize("pixels", [1, 2])
+def test_subpixel_shifts_are_uniform_and_bilinear(pixels):
+    """Channel 0 is one bright pixel: its centre of mass says by how much an image was moved."""
+    from scipy import ndimage
+
+    torch.manual_seed(2)
+    images = torch.rand(2000, 2, 7, 9, dtype=torch.float64)
+    images[:, 0] = 0
+    images[:, 0, 3, 4] = 1
+    moved = jitter(images, pixels, subpixel=True)
+    assert moved.shape == images.shape
+    light = moved[:, 0].numpy()
+    assert light.sum((1, 2)) == pytest.approx(1)
+    dy = (light.sum(2) * np.arange(7)).sum(1) - 3
+    dx = (light.sum(1) * np.arange(9)).sum(1) - 4
+    for shift in (dy, dx):
+        assert -pixels <= shift.min() < -0.98 * pixels
+        assert 0.98 * pixels < shift.max() <= pixels
+        assert abs(shift.mean()) < 5 * pixels / math.sqrt(3 * 2000)
+        assert shift.var() == pytest.approx(pixels**2 / 3, rel=0.1)
+    assert abs(np.corrcoef(dy, dx)[0, 1]) < 0.12
+    for n in range(50):
+        expected = ndimage.shift(
+            images[n, 1].numpy(), (dy[n], dx[n]), order=1, mode="grid-constant"
+        )
+        np.testing.assert_allclose(moved[n, 1].numpy(), expected, atol=1e-12)
+    torch.manual_seed(7)
+    plain = jitter(images[:, 1], pixels, subpixel=True)
+    torch.manual_seed(7)
+    assert torch.equal(plain, jitter(images, pixels, subpixel=True)[:, 1])
+    assert torch.equal(jitter(images, 0, subpixel=True), images)
 
 
 def test_jitter_repeats_with_torchs_seed_and_keeps_the_type():

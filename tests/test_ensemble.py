@@ -69,6 +69,15 @@ def test_an_average_is_the_explicit_sum(kind, shape):
     torch.testing.assert_close(found, by_loops(logits, T, kind, full.expand(K, B, C)))
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_halves_and_whole_numbers_are_averaged_in_float32(kind):
+    logits = (4 * draw(K, B, C)).bfloat16()
+    found = ensemble_logits(logits, 2.0, kind, [1, 2, 5])
+    assert found.dtype == torch.float32
+    expected = ensemble_logits(logits.double(), 2.0, kind, torch.tensor([1.0, 2.0, 5.0]).double())
+    torch.testing.assert_close(found, expected.float())
+
+
 def test_the_mean_of_logits_is_the_geometric_mean_at_any_temperature():
     logits = draw(K, B, C)
     for T in (0.5, 1.0, 8.0):
@@ -123,7 +132,8 @@ def test_confidence_is_the_softmax_of_minus_the_entropy():
 
 def test_what_is_refused():
     logits = draw(K, B, C)
-    for weights in ([1.0, 1.0], torch.ones(K, C), torch.ones(K, 2, 1), [-1.0, 1.0, 1.0], [0, 0, 0]):
+    shapes = [(K - 1,), (K, C), (K, 2, 1), (1, B, C), (K - 1, 1, 1), (K, 1, 1, 1)]
+    for weights in (*map(torch.ones, shapes), [-1.0, 1.0, 1.0], [0, 0, 0]):
         with pytest.raises(ValueError, match="weights"):
             ensemble_logits(logits, weights=weights)
     with pytest.raises(ValueError, match="kind"):

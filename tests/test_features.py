@@ -229,6 +229,22 @@ def test_an_input_gradient_is_that_of_the_formula():
         torch.testing.assert_close(found[i], one.grad[0])
 
 
+def test_a_jacobian_asks_both_in_eval_mode_and_gives_their_modes_back():
+    """Whatever dropout would do to the favourite class, or to the gradients."""
+    torch.manual_seed(0)
+    student, teacher = (MLP(4, 64, 3, dropout=0.5) for _ in range(2))
+    x, term = torch.randn(50, 4), Jacobian(student, teacher)
+    out = Outputs({"inputs": x}, student(x))
+    student.train()
+    teacher.train()
+    found = term.per_position(out)
+    assert student.training
+    assert teacher.training
+    classes = teacher.eval()(x).argmax(-1)
+    expected = features.jacobian(*(input_gradient(net, x, classes) for net in (student, teacher)))
+    torch.testing.assert_close(found, expected)
+
+
 def test_jacobians_are_matched_by_training():
     """The student comes closer, the teacher stays what it is, gradients are finite differences."""
     torch.manual_seed(0)

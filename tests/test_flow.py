@@ -23,6 +23,7 @@ from tinykd.flow import (
     guided,
     halving,
     on_the_line,
+    small_digits,
     two_into_one,
 )
 
@@ -71,7 +72,10 @@ def test_the_target_is_a_constant_and_halves_are_computed_whole():
     a, b = torch.randn(4, 6, requires_grad=True), torch.randn(4, 6, requires_grad=True)
     flow_matching(a, b).sum().backward()
     assert b.grad is None
-    assert flow_matching(a.bfloat16(), b.bfloat16()).dtype == torch.float32
+    for x, y in ((a.bfloat16(), b), (a, b.bfloat16()), (a.bfloat16(), b.bfloat16())):
+        found = flow_matching(x, y)
+        assert found.dtype == torch.float32
+        torch.testing.assert_close(found, flow_matching(x.double(), y.double()).float())
 
 
 def test_euler_walks_and_leaves_the_noise(wind):
@@ -133,6 +137,7 @@ def test_teachers_have_the_targets_and_no_gradient():
     net, average = FlowNet(6, 16, classes=4), FlowNet(6, 16, classes=4)
     for module in (net, average):
         nn.init.normal_(module.leave.weight)
+    state = {name: value.clone() for name, value in net.state_dict().items()}
     batch = {"x": torch.randn(5, 6), "t": torch.tensor([0, 0.25, 0.5, 0.75, 0.0])}
     batch["y"] = torch.arange(5) % 4
     x, t, y = batch.values()
@@ -144,6 +149,10 @@ def test_teachers_have_the_targets_and_no_gradient():
         torch.testing.assert_close(found, expected.detach())
         assert not found.requires_grad
         assert isinstance(teacher, tinykd.Teacher)
+        teacher.to(torch.device("meta"))  # all that it asks moves with it
+        assert {p.device.type for p in net.parameters()} == {"meta"}
+        net.to_empty(device="cpu").load_state_dict(state)
+    assert {p.device.type for p in average.parameters()} == {"meta"}
 
 
 def test_batches_are_lines_and_times_are_those_asked_for():
@@ -227,9 +236,44 @@ def test_halving_goes_down_to_one_step():
     assert [one for _, one in log] == [teacher, found[4], found[2]]
     assert [found[n].weight.item() - start for n in (4, 2, 1)] == pytest.approx([4, 6, 7])
     assert student.weight.item() == start
+    assert list(halving(student, teacher, 2, train)) == [1]
     for steps in (1, 6):
         with pytest.raises(ValueError, match="power of 2"):
             halving(student, teacher, steps, train)
+
+
+def test_a_net_is_its_formula():
+    """h = W x + c, blocks h <- h + B relu(A h + c), relu, linear; c = time + class: one by one."""
+    torch.manual_seed(0)
+    net = FlowNet(6, 7, 2, classes=4).double()
+    for parameter in net.parameters():
+        nn.init.normal_(parameter, std=0.4)
+    x, t, y = torch.randn(5, 6).double(), torch.rand(5).double(), torch.tensor([0, 3, 4, 1, 1])
+    found = net(x, t, y)
+    for i in range(5):
+        waves = [f(t[i] * k * torch.pi / 2) for f in (torch.sin, torch.cos) for k in range(1, 17)]
+        c = net.time.weight @ torch.stack(waves) + net.time.bias + net.kind.weight[y[i]]
+        h = net.enter.weight @ x[i] + net.enter.bias + c
+        for a, b in zip(net.into, net.back, strict=True):
+            h = h + b.weight @ (a.weight @ h + a.bias + c).relu() + b.bias
+        torch.testing.assert_close(found[i], net.leave.weight @ h.relu() + net.leave.bias)
+    assert net(x.float().double(), t.float(), y).dtype == torch.float64  # times of another type
+
+
+def test_small_digits_are_means_of_squares_from_minus_one_to_one(monkeypatch):
+    torch.manual_seed(0)
+    images, labels = torch.rand(3, 28, 28), torch.tensor([4, 0, 9])
+    asked = []
+    monkeypatch.setattr(
+        "tinykd.flow.digits.load_mnist", lambda split: asked.append(split) or (images, labels)
+    )
+    found, same = small_digits("test")
+    assert asked == ["test"]
+    assert found.shape == (3, 196)
+    assert torch.equal(same, labels)
+    for n, row, column in ((0, 0, 0), (1, 13, 2), (2, 5, 13)):
+        square = images[n, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2]
+        assert found[n, 14 * row + column].item() == pytest.approx(2 * square.mean().item() - 1)
 
 
 def test_a_net_tells_times_and_classes_apart_and_starts_at_zero():

@@ -54,6 +54,8 @@ def test_other_shapes_are_refused():
     for a, b in (
         (torch.zeros(3), torch.zeros(3)),
         (torch.zeros(3, 2), torch.zeros(3, 4)),
+        (torch.zeros(3, 2), torch.zeros(3, 2, 2)),
+        (torch.zeros(3, 2), torch.zeros(1, 2)),
         (torch.zeros(1, 2), torch.zeros(3, 2)),
     ):
         with pytest.raises(ValueError, match="two sets"):

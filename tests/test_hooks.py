@@ -115,6 +115,17 @@ def test_a_tuple_gives_its_first_entry_and_a_repeated_layer_its_last_run():
         assert torch.equal(acts["twice"], y)
 
 
+def test_a_layer_that_gives_no_tensor_is_refused():
+    class Both(nn.Module):
+        def forward(self, x):
+            return {"logits": x}
+
+    model = nn.Sequential(nn.Linear(4, 4), Both())
+    with Capture(model, ["1"]), pytest.raises(TypeError, match="layer '1' returns a dict: capture"):
+        model(torch.randn(2, 4))
+    assert hooks(model) == 0
+
+
 def test_an_unknown_layer_names_the_nearest():
     with pytest.raises(KeyError, match=r"no layer '2.1' in Sequential; nearest: .*'2.0'"):
         Capture(net(), ["2.1"])

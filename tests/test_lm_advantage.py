@@ -149,6 +149,11 @@ def test_refusals():
         SampledReverseKL(centre="prompt").per_position(outputs(z, v, torch.tensor([[1, 2]])))
     with pytest.raises(ValueError, match="group="):
         advantages(v[0, 0], v[0, 1], scale=True)
+    for clip in (0.0, -1.0):
+        with pytest.raises(ValueError, match="largest advantage, in nats, above 0"):
+            advantages(v[0, 0], v[0, 1], clip=clip)
+    with pytest.raises(ValueError, match="SampledReverseKL needs a teacher's logits"):
+        SampledReverseKL().per_position(outputs(v[0], None, torch.tensor([0, 1])))
     with pytest.raises(ValueError, match="same tokens"):
         k1(v[0, 0], v[0, 0, 1:])
     data = SequenceBatches([([1], [2])], size=1).batch([0])

@@ -329,3 +329,16 @@ def test_a_stack_of_adapters_generates():
     options = {"temperature": 0, "max_new": 8, "progress": False}
     loose = tinykd.lm.generate(model, IDS.tolist(), **options)
     assert tinykd.lm.generate(merge_lora(model), IDS.tolist(), **options) == loose
+
+
+def test_files_that_hold_no_adapters_are_refused(tmp_path):
+    from safetensors.torch import save_file
+
+    file, model = tmp_path / "a.safetensors", small()
+    for about in (None, {"alpha": "16"}):
+        save_file({"a": torch.zeros(2)}, file, about)
+        with pytest.raises(
+            ValueError, match=r"a\.safetensors holds no adapters written by save_lora"
+        ):
+            load_lora(model, file)
+    assert not any(name.endswith(".A") for name, _ in model.named_parameters())

@@ -364,9 +364,23 @@ def test_what_cannot_work_is_refused(more, words):
 
 
 def test_mixed_with_data_hard_labels_and_soft_targets_see_both():
-    """Token-level terms need nothing special: an epoch of both kinds of batches runs."""
+    """Token-level terms need nothing special: an epoch holds both kinds of batches."""
+    seen = []
+
+    class Watched(HardLabels):
+        def per_position(self, out):
+            values = super().per_position(out)
+            log_q = out.student.log_softmax(-1)
+            expected = -log_q.gather(-1, out.batch["labels"][:, None]).squeeze(-1)
+            torch.testing.assert_close(values, expected)
+            seen.append(bool(out.batch.get("on_policy")))
+            return values
+
     student = tiny()
     history = Trainer(
-        student, 0.5 * SoftTargets() + 0.5 * HardLabels(), teacher=tiny(1), progress=False
+        student, 0.5 * SoftTargets() + 0.5 * Watched(), teacher=tiny(1), progress=False
     ).fit(source(student, 0.5), epochs=2)
-    assert len(history) == 2
+    assert len(seen) == 2 * len(data())
+    assert 0 < sum(seen) < len(seen)
+    for epoch in history:
+        assert epoch["loss"] == pytest.approx(0.5 * (epoch["SoftTargets"] + epoch["Watched"]))

@@ -1,5 +1,6 @@
 """A teacher with other tokens: places in bytes, spans where both meet, probabilities of spans."""
 
+import copy
 import itertools
 import math
 import random
@@ -216,7 +217,18 @@ def test_several_tokens_of_the_student_in_a_span_count_as_one(coarse, fine):
             assert math.isclose(float(found[n]), float(wanted), rel_tol=1e-9)
         else:
             assert found[n] == 0
-    assert int(said.begins.sum()) < len(found)
+    begins = said.begins
+    assert 0 < int(begins.sum()) < len(found)
+    for term in (ULD(T=2.0), Spans()):  # no value and no slope but where spans begin
+        student = logits.clone().requires_grad_()
+        values = term.per_position(Outputs(batch, student, said))
+        assert (values[begins] > 0).all()
+        assert not values[~begins].any()
+        (slope,) = torch.autograd.grad(values.sum(), student)
+        assert slope.isfinite().all()
+        if isinstance(term, ULD):
+            torch.testing.assert_close(values[begins], uld(logits, said.logits, 2.0)[begins])
+            assert not slope[~begins].any()
 
 
 def test_half_a_character_at_the_end_of_a_sample_lies_in_no_span(fine, letters):
@@ -267,6 +279,11 @@ def test_what_does_not_fit_is_refused(coarse, letters):
         teacher.targets(batch, ["norm"])
     with pytest.raises(ValueError, match="alphabet"):
         teacher.targets(batch_of(coarse, [("a", "Z")]), [])
+    changed = copy.copy(coarse)
+    changed.encode = lambda text, **how: coarse.encode(text.replace("1", "2"), **how)
+    other = OtherTokenizer(transformer(2, coarse.vocab_size), changed, coarse)
+    with pytest.raises(ValueError, match=r"the teacher's tokenizer makes b'.*2.*' of '.*1"):
+        other.targets(batch_of(coarse, [("1+1:", "2")]), [])
     nothing = SequenceBatches([([coarse.pad], [coarse.eos])], size=1).batch([0])
     with pytest.raises(ValueError, match="nothing to read before"):
         teacher.targets(nothing, [])

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import re
 
 import pytest
 
@@ -31,6 +32,12 @@ def test_answers_are_right_and_problems_differ():
         assert problem.solution.count("=") == problem.steps == (len(problem.question) - 3) // 2
         assert set(problem.question + problem.solution) <= set(problems.ALPHABET)
     assert {problem.steps for problem in made} == set(range(1, 9))
+    keys = re.findall(r"([-+*/])(\d)", "".join(problem.question for problem in made))
+    found = {sign: {int(digit) for other, digit in keys if other == sign} for sign in "+-*/"}
+    every = set(range(1, 10))  # times 1 and divided by 1 would be no step
+    assert found == {"+": every, "-": every, "*": every - {1}, "/": every - {1}}
+    values = {int(x) for problem in made for x in re.findall(r"=(\d+)", problem.solution)}
+    assert values == set(range(10, 100))  # all numbers of two digits
 
 
 def test_same_seed_same_problems_and_excluded_ones_never_come():
@@ -67,8 +74,9 @@ def test_right_chain():
         "",
     ):
         assert not right_chain(question, wrong), wrong
-    with pytest.raises(ValueError, match="leaves a rest"):
-        right_chain("35/2:", "35/2=17")
+    for question in ("35/2:", "35/0:"):
+        with pytest.raises(ValueError, match="leaves a rest"):
+            right_chain(question, "35/2=17")
 
 
 @pytest.fixture

@@ -133,6 +133,8 @@ def test_what_is_wrong_is_named(tokenizer):
         (with_(token="\N{REPLACEMENT CHARACTER}", bytes=None), "half a character"),
         (with_(bytes=[300]), "300"),
         (with_(token="token_id:99999"), "token_id:99999"),
+        (with_(token=17), "place 0: a token is text, got 17"),
+        ({"logprobs": {"tokens": ["a"], "token_logprobs": [], "top_logprobs": [{}]}}, "lengths"),
         ({"logprobs": {"tokens": ["a"], "token_logprobs": [None], "top_logprobs": [None]}}, "echo"),
     ):
         with pytest.raises(ValueError, match=words):

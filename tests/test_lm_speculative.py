@@ -99,6 +99,15 @@ def test_greedy_text_is_that_of_generate(ahead, batch_size):
     assert min(map(len, wanted)) < 13
 
 
+def test_next_to_temperature_0_it_is_greedy_text():
+    """Below 1e-38 a float32 cannot even hold 1 / T."""
+    target, draft = model(1, 11, 2).float(), model(2, 11).float()
+    wanted = generate(target, [[1], [2, 3]], 9, 0, progress=False)
+    for T in (1e-7, 1e-39, 5e-324):
+        found = speculate(target, draft, [[1], [2, 3]], 3, 9, T, progress=False)
+        assert found.answers == wanted
+
+
 def test_a_draft_that_is_the_target_is_always_accepted():
     target = model(1, 7, 2)
     found = speculate(target, target, [[1], [2, 3]] * 20, 3, 8, progress=False)
@@ -180,7 +189,7 @@ def test_what_does_not_fit_is_refused_by_name():
     broken = model(3, 7)
     with torch.no_grad():
         broken.embed.weight[2] = math.nan
-    with pytest.raises(FloatingPointError):
+    with pytest.raises(FloatingPointError, match="not finite"):
         speculate(broken, target, [[1]], progress=False)
 
 

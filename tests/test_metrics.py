@@ -98,6 +98,14 @@ def test_rank_correlation_is_spearman_s():
     assert rank_correlation(a, [1, 5, 5, 6]) == pytest.approx(1)
     assert rank_correlation(a, [-v for v in (1, 5, 5, 6)]) == pytest.approx(-1)
     assert rank_correlation([1, 2, 3], [7, 7, 7]) == 0
-    for wrong, words in (([1, 2], "got"), ([1.0, 2, math.nan], "finite"), ([[1, 2, 3]], "got")):
+    wrong = [1.0, 2, math.nan]
+    for a, b, words in (
+        ([1, 2], [1, 2, 3], "got"),
+        ([[1, 2, 3]], [1, 2, 3], "got"),
+        ([[1, 2], [3, 4]], [[1, 2], [3, 4]], "got"),
+        ([1], [2], "two or more"),
+        (wrong, [1, 2, 3], "finite"),
+        ([1, 2, 3], wrong, "finite"),
+    ):
         with pytest.raises(ValueError, match=words):
-            rank_correlation(wrong, [1, 2, 3])
+            rank_correlation(a, b)

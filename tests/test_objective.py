@@ -1,7 +1,6 @@
 """Weighted sums of terms: what counts, how often, and with which weight."""
 
 import contextlib
-import math
 
 import pytest
 import torch
@@ -9,10 +8,9 @@ from torch import nn
 from torch.nn import functional as F
 
 import tinykd
-from tinykd import HardLabels, Hint, SoftTargets, cosine, linear, steps
+from tinykd import HardLabels, Hint, SoftTargets, linear
 from tinykd.objective import Term, as_objective
 from tinykd.outputs import Outputs, Targets
-from tinykd.schedules import at
 from tinykd.training.step import Step, backward
 
 
@@ -138,21 +136,6 @@ def test_weights_and_their_algebra():
     torch.testing.assert_close(total, parts[0] + 2.5 * parts[1])
 
 
-def test_schedules():
-    assert [linear(2, 4)(x) for x in (0, 0.5, 1)] == [2, 3, 4]
-    torch.testing.assert_close([cosine(1.0, 0.0)(x) for x in (0, 0.5, 1)], [1.0, 0.5, 0.0])
-    assert cosine(1.0, 0.0)(0.25) == pytest.approx((1 + math.cos(math.pi / 4)) / 2)
-    assert [steps(1, 0.1, 0.01, at=(0.5, 0.8))(x) for x in (0, 0.49, 0.5, 0.8, 1)] == [
-        *(1, 1, 0.1, 0.01, 0.01)
-    ]
-    for wrong in (((1, 2), (0.5, 0.6)), ((1, 2, 3), (0.8, 0.5)), ((1, 2), (1.5,))):
-        with pytest.raises(ValueError, match="steps needs n"):
-            steps(*wrong[0], at=wrong[1])
-    with pytest.raises(ValueError, match=r"no len\(\)"):
-        at(linear(1, 0), math.nan)
-    assert at(0.3, math.nan) == 0.3
-
-
 def test_wrong_objectives_are_named():
     z, labels = torch.randn(4, 5), torch.randint(5, (4,))
     batch = rows(labels, 0, 1, 2, 3)
@@ -177,12 +160,3 @@ def test_layers_and_regressors_belong_to_the_objective():
     assert len(list(objective.parameters())) == 2
     assert not HardLabels().couples_samples
     assert not Term().needs_teacher
-
-
-def test_warm_up_is_a_line_times_the_schedule():
-    rate = tinykd.warm_up(cosine(1, 0), 0.1)
-    for p in (0.0, 0.03, 0.1, 0.4, 1.0):
-        assert rate(p) == pytest.approx(min(p / 0.1, 1) * (1 + math.cos(math.pi * p)) / 2)
-    assert tinykd.warm_up(2.0, 0.5)(0.25) == 1.0
-    with pytest.raises(ValueError, match="share"):
-        tinykd.warm_up(1.0, 0.0)

@@ -55,17 +55,21 @@ def test_a_probe_reads_what_is_there_and_touches_nothing():
 def test_a_probe_is_the_optimum():
     """Plain gradient descent on the stated objective, penalty and all, gets as many right."""
     torch.manual_seed(0)
-    labels = torch.arange(200) % 2
-    x = torch.randn(200, 3).double()
+    labels = (torch.arange(600) % 3 == 0).long()  # unlike many: small weights say "0" of all
+    x = torch.randn(600, 3).double()
     x[:, 0] += labels
     z = (x - x.mean(0)) / x.std(0)
-    weight, bias = torch.zeros(2, 3).double(), torch.zeros(2).double()
-    for _ in range(20000):
-        residual = (torch.softmax(z @ weight.T + bias, 1) - F.one_hot(labels)) / 200
-        weight -= 0.5 * (residual.T @ z + 0.1 * weight)
-        bias -= 0.5 * residual.sum(0)
-    right = ((z @ weight.T + bias).argmax(1) == labels).double().mean().item()
-    assert linear_probe((x, labels), (x, labels), penalty=0.1) == right
+    found = []
+    for penalty in (0.02, 0.3, 1.0):
+        weight, bias = torch.zeros(2, 3).double(), torch.zeros(2).double()
+        for _ in range(3000):
+            residual = (torch.softmax(z @ weight.T + bias, 1) - F.one_hot(labels)) / 600
+            weight -= 0.5 * (residual.T @ z + penalty * weight)
+            bias -= 0.5 * residual.sum(0)
+        right = ((z @ weight.T + bias).argmax(1) == labels).double().mean().item()
+        assert linear_probe((x, labels), (x, labels), penalty=penalty) == pytest.approx(right)
+        found.append(right)
+    assert len(set(found)) == 3  # the penalty decides
 
 
 def test_knowledge_moved_is_the_share_that_is_gone():
@@ -88,6 +92,14 @@ def test_knowledge_moved_is_the_share_that_is_gone():
         assert parts[g].item() == pytest.approx(
             (1 - gap(student, where) / gap(labels_only, where)).item()
         )
-    assert knowledge_moved(student, labels_only, teacher, 2 * groups)[1].isnan()
+    assert parts.shape == (3,)
+    gaps = knowledge_moved(student, labels_only, teacher, 2 * groups)
+    assert torch.equal(gaps[::2], parts)
+    assert gaps[1::2].isnan().all()
+    rounded = knowledge_moved(*(z.float() for z in (student, labels_only, teacher)))
+    assert rounded.dtype == torch.float64
+    assert rounded.item() == pytest.approx(expected.item(), rel=1e-6)
+    with pytest.raises(ValueError, match=r"\(60, 4\).*\(60, 3\)|\(60, 3\).*\(60, 4\)"):
+        knowledge_moved(student, labels_only, teacher[:, :3])
     with pytest.raises(ValueError, match="groups"):
         knowledge_moved(student, labels_only, teacher, groups[:5])

@@ -118,6 +118,9 @@ def test_what_cannot_be_trained_side_by_side_is_refused():
     x, y, rows, _ = data()
     with pytest.raises(ValueError, match="not a row for each of 2"):
         SideBySideBatches(x, y, rows, 10, (1, 2))
+    with pytest.raises(ValueError, match="not a row for each of 3"):
+        SideBySideBatches(x, y, rows[:, 0], 1, SEEDS)
+    assert [len(SideBySideBatches(x, y, rows, size, SEEDS)) for size in (1, 22)] == [22, 1]
     for size in (0, 23):
         with pytest.raises(ValueError, match=f"no batch of {size} from 22"):
             SideBySideBatches(x, y, rows, size, SEEDS)

@@ -361,8 +361,11 @@ def test_the_same_samples_are_recognised_in_other_clothes(tmp_path, same):
     x = torch.rand(300, 5, 5)
     cache = CachedTeacher.write(tmp_path / "t", MLP(25, 3), x)
     CachedTeacher(tmp_path / "t", inputs=same(x))
-    for batch in made_of(same(x)):
-        cache.targets(batch, [])
+    kept = torch.cat([cache.targets(batch, []).logits for batch in made_of(x)])
+    found = torch.cat([cache.targets(batch, []).logits for batch in made_of(same(x))])
+    assert torch.equal(found, kept)
+    with pytest.raises(ValueError, match="is another"):  # and they are looked at
+        CachedTeacher(tmp_path / "t").targets(made_of(same(x).flip(0))[0], [])
 
 
 class OnNumbers(nn.Module):

@@ -43,7 +43,10 @@ def history(records: Sequence[Mapping[str, float]], keys: Iterable[str] | None =
 
 
 def digits(images: Any, titles: Sequence[str] | None = None, columns: int = 10) -> Any:
-    """Grey images (N, H, W) in a grid with a title each; returns the figure."""
+    """Grey images (N, H, W) in [0, 1], in a grid with a title each; returns the figure.
+
+    Raises ValueError for another shape, or no image.
+    """
     import matplotlib.pyplot as plt
 
     images = np.asarray(images)

@@ -5,16 +5,19 @@ Any weight, temperature or learning-rate factor may be such a function; a lambda
 
 import functools
 import math
-import re
+import types
 import zlib
 from collections.abc import Callable
+from typing import Any
 
-ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 Schedule = float | Callable[[float], float]
 
 
 def at(schedule: Schedule, progress: float) -> float:
-    """The value of a number or schedule at progress in [0, 1]; NaN means nobody knows how far."""
+    """The value of a number or schedule at progress in [0, 1]; NaN means nobody knows how far.
+
+    Raises ValueError for a schedule where nobody does.
+    """
     if not callable(schedule):
         return float(schedule)
     if math.isnan(progress):
@@ -66,8 +69,8 @@ def steps(*values: float, at: tuple[float, ...]) -> Callable[[float], float]:
 def exact(value: object) -> str:
     """A setting to the last bit, as far as its values tell: two runs with the same are the same.
 
-    A schedule by its values at 201 points, another function by its name, code and what it has
-    enclosed, a tensor by its numbers.
+    A schedule by its values at 201 points, another function by its name, its code, its defaults and
+    what it has enclosed, a tensor by its numbers.
     """
     if isinstance(value, dict):
         value = sorted(value.items())
@@ -82,10 +85,19 @@ def exact(value: object) -> str:
         points = [float(value(n / 200)) for n in range(201)]
         return f"{shown(value)}, crc {zlib.crc32(repr(points).encode()):08x}"
     except Exception:  # no schedule
-        code = getattr(value, "__code__", None)
-        cells = [exact(cell.cell_contents) for cell in getattr(value, "__closure__", None) or ()]
-        inside = f"{code.co_code!r}{code.co_consts!r}{cells}" if code else ""
-        return f"{shown(value)}, crc {zlib.crc32(ADDRESS.sub('', inside).encode()):08x}"
+        code, inside = getattr(value, "__code__", None), ""
+        if code:
+            cells = [cell.cell_contents for cell in getattr(value, "__closure__", None) or ()]
+            given = getattr(value, "__defaults__", None), getattr(value, "__kwdefaults__", None)
+            inside = f"{_code(code)}{exact([*cells, *given])}"
+        return f"{shown(value)}, crc {zlib.crc32(inside.encode()):08x}"
+
+
+def _code(code: Any) -> str:
+    """What a function does, without where it stands: its code and names, those inside it too."""
+    if isinstance(code, types.CodeType):
+        return f"{code.co_code!r} {code.co_names} {[_code(one) for one in code.co_consts]}"
+    return f"{sorted(map(repr, code))}" if isinstance(code, frozenset) else repr(code)
 
 
 def shown(value: object) -> str:

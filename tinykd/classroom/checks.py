@@ -92,7 +92,8 @@ class Checks:
         """answer(*args, **kwargs), and a look whether it changed its arguments.
 
         One that did loses the check that comes next. `may_change` lists the arguments that are
-        there to be changed, such as a student to be trained.
+        there to be changed, such as a student to be trained. Raises CheckFailed, in words, for an
+        answer that is not written yet, and whatever else the answer raises.
         """
         __tracebackhide__ = True  # IPython then shows a learner's own lines alone
         seen = {} if self.given_away is None else readable(sys._getframe(1))
@@ -111,7 +112,7 @@ class Checks:
         return result
 
     def given(self, name: str, value: Any) -> Any:
-        """The `value` of the literal answer `name`; a word for whoever has not written it."""
+        """The `value` of the literal answer `name`. Raises CheckFailed for who has written none."""
         if value is not None:
             return value
         if self._grading:
@@ -147,7 +148,8 @@ class Checks:
     def ready(self, yours: F, library: F) -> F:
         """`yours` once it has passed all its checks in this kernel, until then `library`.
 
-        A function that was edited and run again is another one: its checks must pass anew.
+        A function that was edited and run again is another one: its checks must pass anew. Raises
+        ValueError for a function that the lesson has no check of.
         """
         name = yours.__name__
         names = [check for check in self._expected()["checks"] if check.startswith(name + ".")]

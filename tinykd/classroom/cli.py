@@ -1,12 +1,17 @@
 """The `tinykd` command. Everything heavy is imported inside a command: `tinykd --help` is quick."""
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from .author.find_lesson import find_lesson, find_lessons, use_data_of
+from .author.lesson import LessonError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -34,7 +39,6 @@ def build(
     """Make the notebooks of the lessons from solutions/NAME.py, and prove their checks."""
     _need_extra()
     from .author.build import build_lesson, check_lesson
-    from .author.lesson import LessonError
 
     def checked(source: Path) -> list[str]:
         """What is to be said of a lesson; raises LessonError for what is wrong with it."""
@@ -43,7 +47,9 @@ def build(
             raise LessonError("\n".join(problems) + f"\nRun: tinykd build {source.stem}")
         return [*said, f"{source.stem}: every built file is fresh\n"]
 
-    failed, sources = [], _sources(which)
+    failed = []
+    with _refused(LessonError):
+        sources = find_lessons(which)
     with ThreadPoolExecutor(_usable_cpus()) as pool:  # each proof is a child process of its own
         checks = {source: pool.submit(checked, source) for source in sources if verify}
         for source in sources:
@@ -69,15 +75,11 @@ def new(
     ] = None,
 ) -> None:
     """Write a small homework that works, to be changed into yours."""
-    from .author.lesson import LessonError
     from .author.new_lesson import new_lesson
 
     folder = folder or (Path() if Path("solutions").is_dir() else Path(name))
-    try:
+    with _refused(LessonError):
         files = new_lesson(name, folder)
-    except LessonError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from None
     typer.echo("\n".join(f"wrote {file}" for file in files))
     typer.echo(f"Now: cd {folder} && tinykd build, then change solutions/{name}.py")
 
@@ -89,14 +91,12 @@ def release(
 ) -> None:
     """Make what students get: notebook, visible values, data, environment, no answers."""
     _need_extra()
-    from .author.lesson import LessonError
     from .author.release import release
 
-    try:
-        files = release(_one_source(lesson), out)
-    except LessonError as error:
-        typer.echo(f"not released: {error}", err=True)
-        raise typer.Exit(2) from None
+    with _refused(LessonError):
+        source = find_lesson(lesson)
+    with _refused(LessonError, "not released: "):
+        files = release(source, out)
     typer.echo(f"{out} holds {', '.join(files)}")
 
 
@@ -116,7 +116,7 @@ def check(
     from .grading.result import grade_as_text
 
     for folder in notebook.absolute().parents[:2]:  # the course's, or what a homework came with
-        _use_data_of(folder)
+        use_data_of(folder)
     try:
         result = grade_own_notebook(notebook, reference, cell_seconds, seconds)
     except NotGradable as error:
@@ -155,14 +155,14 @@ def grade(
     Ctrl-C stops (exit status 130); the same command goes on where it was.
     """
     _need_extra()
-    from .author.lesson import LessonError
     from .roster.folder_lock import ClassError
     from .roster.run_class import GradingOptions, grade_class
     from .roster.terminal import UNSAFE_WARNING, closing_message
     from .sandbox.bubblewrap import SandboxMissing
 
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # names in any script
-    source = _one_source(lesson)
+    with _refused(LessonError):
+        source = find_lesson(lesson)
     if unsafe:
         typer.echo(UNSAFE_WARNING)
     options = GradingOptions(jobs, not unsafe, gpu, seconds, cell_seconds)
@@ -198,11 +198,8 @@ def board(
     from .reports.board import board as board_of
 
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # names in any script
-    try:
+    with _refused(NoBoard, "no board: "):
         found = board_of(report, measure)
-    except NoBoard as error:
-        typer.echo(f"no board: {error}", err=True)
-        raise typer.Exit(2) from None
     typer.echo(board_text(found))
     typer.echo(f"\nas a page: {write_board(found, report)}")
 
@@ -217,6 +214,16 @@ def data() -> None:
         typer.echo(f"MNIST {split}: {len(images):,} images, checksum right")
 
 
+@contextlib.contextmanager
+def _refused(error: type[Exception], begin: str = "") -> Iterator[None]:
+    """What cannot be done is said in the error's words, with exit status 2."""
+    try:
+        yield
+    except error as words:
+        typer.echo(f"{begin}{words}", err=True)
+        raise typer.Exit(2) from None
+
+
 def _need_extra() -> None:
     from importlib.util import find_spec
 
@@ -226,42 +233,6 @@ def _need_extra() -> None:
     if missing:
         typer.echo(f"{', '.join(missing)} not installed: pip install 'tinykd[grade]'", err=True)
         raise typer.Exit(2)
-
-
-def _use_data_of(folder: Path) -> None:
-    """Kernels work in folders of their own, so they are told where the data lie."""
-    if (data := folder / "datasets").is_dir():
-        os.environ.setdefault("TINYKD_DATA", str(data))
-
-
-def _one_source(lesson: str) -> Path:
-    sources = _sources(lesson)
-    if len(sources) > 1:
-        names = ", ".join(path.stem for path in sources)
-        said = f"--lesson {lesson!r} fits" if lesson != "all" else "there are several here:"
-        typer.echo(f"{said} {names}; name one: --lesson {sources[0].stem}", err=True)
-        raise typer.Exit(2)
-    return sources[0]
-
-
-def _sources(which: str) -> list[Path]:
-    here = Path.cwd()
-    roots = [folder for folder in (here, *here.parents) if (folder / "solutions").is_dir()]
-    if not roots:
-        typer.echo(
-            f"no solutions/ folder in {here} or above it: run this in a clone of the course, or in "
-            "the folder of a homework (`tinykd new` makes one)",
-            err=True,
-        )
-        raise typer.Exit(2)
-    _use_data_of(roots[0])
-    every = sorted((roots[0] / "solutions").glob("*.py"))
-    chosen = [path for path in every if which == "all" or path.stem.startswith(which)]
-    if not chosen:
-        names = ", ".join(path.stem for path in every)
-        typer.echo(f"no lesson {which!r} in {roots[0] / 'solutions'}; there are: {names}", err=True)
-        raise typer.Exit(2)
-    return chosen
 
 
 if __name__ == "__main__":

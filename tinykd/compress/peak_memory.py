@@ -27,6 +27,7 @@ def resident(key: str) -> int:
 
 
 def main(path: str, *shape: str) -> None:
+    """Print the growth in bytes; the arguments are those of the command line."""
     import numpy as np
     import onnxruntime
 

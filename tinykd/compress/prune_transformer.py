@@ -9,21 +9,37 @@ Then distil, the model that was cut being the teacher: Minitron (Muralidharan et
 2407.14679), in small. `small` is a Transformer like any other, and its Config says its shape.
 """
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from ..batch import as_bools
-from ..lm.layers import RMSNorm
 from ..lm.transformer import Transformer, keep_layers
 from ..models import frozen
 
 Indices = Sequence[int] | Tensor  # (n,): of one list
 OfBlocks = Sequence[Indices] | Tensor  # (L, n): a list for each block of the model
+
+STREAM_NORMS = ("attention_norm", "feed_forward_norm", "norm")
+# What the rows of each layer's weight are, and its columns; None: nothing that is cut.
+CUTS: dict[str, tuple[str | None, str | None]] = {
+    "embed": (None, "channels"),
+    "query": ("queries", "channels"),
+    "key": ("keys", "channels"),
+    "value": ("keys", "channels"),
+    "output": ("channels", "queries"),
+    "gate": ("units", "channels"),
+    "up": ("units", "channels"),
+    "down": ("channels", "units"),
+    "head": (None, "channels"),
+    **dict.fromkeys(STREAM_NORMS, ("channels", None)),
+    **dict.fromkeys(("query_norm", "key_norm"), (None, None)),
+}
 
 
 def importance(model: Transformer, batches: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
@@ -41,14 +57,30 @@ def importance(model: Transformer, batches: Iterable[Mapping[str, Tensor]]) -> d
     "attention_mask". Raises ValueError for no batches.
     """
     sums: dict[str, list[Tensor]] = {}
-    real = torch.empty(0)  # (B, T), of the batch at work
+    real, positions = torch.empty(0), 0  # (B, T) of the batch at work; how many in all
 
     def add(name: str, values: Tensor) -> None:
-        """values (B, T, ...) at each position."""
         sums.setdefault(name, []).append(values[real].double().sum(0))
 
-    hooks, layers = [], len(model.blocks)
-    norms = [module for name, module in model.named_modules() if _of_stream(name, module)]
+    with _watching(model, add), frozen(model):
+        for batch in batches:
+            ids, mask = batch["input_ids"], batch.get("attention_mask")
+            real = as_bools(torch.ones_like(ids) if mask is None else mask, "attention_mask")
+            positions += int(real.sum())
+            model(ids, mask)
+    if not positions:
+        raise ValueError("no batches: there is nothing to measure on")
+    means = {name: torch.stack(each).sum(0) / positions for name, each in sums.items()}
+    return {"channels": means["channels"]} | {
+        name: torch.stack([means[f"{name} {n}"] for n in range(len(model.blocks))])
+        for name in ("heads", "units", "layers")
+    }
+
+
+@contextlib.contextmanager
+def _watching(model: Transformer, add: Callable[[str, Tensor], None]) -> Iterator[None]:
+    """Whatever the model reads in the block: add("units 2", what they do at each position)."""
+    hooks = []
     for n, block in enumerate(model.blocks):
         attention: Any = block.attention
 
@@ -64,27 +96,18 @@ def importance(model: Transformer, batches: Iterable[Mapping[str, Tensor]]) -> d
         hooks.append(attention.output.register_forward_pre_hook(fetched))
         hooks.append(block.feed_forward.down.register_forward_pre_hook(handed_on))  # type: ignore
         hooks.append(block.register_forward_hook(changed))
-    behind = lambda layer, given, x: add("channels", x.abs())  # noqa: E731
-    hooks += [norm.register_forward_hook(behind) for norm in norms]
-    positions = 0
+
+    def behind(layer: Any, given: Any, x: Tensor) -> None:
+        add("channels", x.abs())
+
+    for name, module in model.named_modules():
+        if _layer(name) in STREAM_NORMS:
+            hooks.append(module.register_forward_hook(behind))
     try:
-        with frozen(model):
-            for batch in batches:
-                ids, mask = batch["input_ids"], batch.get("attention_mask")
-                real = torch.ones_like(ids) if mask is None else mask
-                real = as_bools(real, "attention_mask")
-                positions += int(real.sum())
-                model(ids, mask)
+        yield
     finally:
         for hook in hooks:
             hook.remove()
-    if not positions:
-        raise ValueError("no batches: there is nothing to measure on")
-    means = {name: torch.stack(each).sum(0) / positions for name, each in sums.items()}
-    return {"channels": means["channels"]} | {
-        name: torch.stack([means[f"{name} {n}"] for n in range(layers)])
-        for name in ("heads", "units", "layers")
-    }
 
 
 def loss_without(model: Transformer, loss: Callable[[Transformer], float]) -> Tensor:
@@ -120,74 +143,66 @@ def cut_transformer(
 
     so the norms' weights grow by sqrt(D / n) and `norm_eps` by D / n. Nothing is shared with
     `model`. Raises ValueError for counts that differ from block to block, numbers that are not
-    there or come twice, and for channels of a model with `qk_norm`, whose eps must stay.
+    there or come twice, channels of a model with `qk_norm`, whose eps must stay, and a model with
+    adapters.
     """
-    config, old = dataclasses.replace(model.config), model.config
-    size, groups, hidden = model.config.head_size or 0, old.kv_heads or 0, old.hidden or 0
-    per_group = old.heads // groups
+    old = model.config
+    size, groups, hidden = old.head_size or 0, old.kv_heads or 0, old.hidden or 0
+    if channels is not None and old.qk_norm:
+        raise ValueError("channels of a model with qk_norm: its norms of heads share norm_eps")
     stay_layers = _indices(range(old.layers) if layers is None else layers, old.layers, "layers")
     stay_heads = _rows(heads, old.layers, groups, "heads")
     stay_units = _rows(units, old.layers, hidden, "units")
     stay = _indices(range(old.width) if channels is None else channels, old.width, "channels")
-    if channels is not None and old.qk_norm:
-        raise ValueError("channels of a model with qk_norm: its norms of heads share norm_eps")
-    ratio = old.width / len(stay)
-    config.width, config.layers = len(stay), len(stay_layers)
-    config.kv_heads, config.heads = len(stay_heads[0]), len(stay_heads[0]) * per_group
-    config.hidden, config.norm_eps = len(stay_units[0]), old.norm_eps * ratio
-    small = Transformer(config).to(model.embed.weight)
-    copies: list[tuple[Any, Any, Tensor | None, Tensor | None]] = [  # new, old, rows, columns
-        (small.embed, model.embed, None, stay),
-        (small.norm, model.norm, stay, None),
-        (small.head, model.head, None, stay),
+    per_group, ratio = old.heads // groups, old.width / len(stay)
+    config = dataclasses.replace(
+        old,
+        width=len(stay),
+        layers=len(stay_layers),
+        heads=len(stay_heads[0]) * per_group,
+        kv_heads=len(stay_heads[0]),
+        hidden=len(stay_units[0]),
+        norm_eps=old.norm_eps * ratio,
+    )
+    parts = [  # of each block of the big one, what stays of what CUTS names
+        {
+            "channels": stay,
+            "units": own_units,
+            "keys": _spread(own_heads, size),
+            "queries": _spread(own_heads, per_group * size),
+        }
+        for own_heads, own_units in zip(stay_heads, stay_units, strict=True)
     ]
-    for new, n in zip(small.blocks, stay_layers.tolist(), strict=True):
-        block: Any = model.blocks[n]
-        attention, feed_forward = block.attention, block.feed_forward
-        keys = _spread(stay_heads[n], size)
-        queries = _spread(stay_heads[n], per_group * size)
-        for name, rows, columns in (
-            ("query", queries, stay),
-            ("key", keys, stay),
-            ("value", keys, stay),
-            ("output", stay, queries),
-            ("query_norm", None, None),
-            ("key_norm", None, None),
-        ):
-            copies.append((getattr(new.attention, name), getattr(attention, name), rows, columns))
-        for name, rows, columns in (
-            ("gate", stay_units[n], stay),
-            ("up", stay_units[n], stay),
-            ("down", stay, stay_units[n]),
-        ):
-            layer = getattr(feed_forward, name)
-            copies.append((getattr(new.feed_forward, name), layer, rows, columns))
-        copies.append((new.attention_norm, block.attention_norm, stay, None))
-        copies.append((new.feed_forward_norm, block.feed_forward_norm, stay, None))
-    for new, whole, rows, columns in copies:
-        _copy(new, whole, rows, columns)
-    for name, module in small.named_modules():
-        if _of_stream(name, module):
-            module.weight.mul_(ratio**0.5)
+    small = Transformer(config).to(model.embed.weight)
+    given = dict(model.named_parameters())
+    for name, new in small.named_parameters():
+        n, theirs = _in_big_one(name, stay_layers)
+        if theirs not in given:
+            raise ValueError(
+                f"the model has no {theirs}: if it has adapters, merge_lora them first"
+            )
+        whole, (rows, columns) = given[theirs], CUTS[_layer(name)]
+        kept = whole[parts[n][rows]] if rows else whole
+        if columns and kept.dim() == 2:  # a bias has rows alone
+            kept = kept[:, parts[n][columns]]
+        new.copy_(kept).requires_grad_(whole.requires_grad)
+        if _layer(name) in STREAM_NORMS:
+            new.mul_(ratio**0.5)
     return small.train(model.training)
 
 
-def _of_stream(name: str, module: nn.Module) -> bool:
-    """A norm of the stream, not of a head's queries or keys."""
-    return isinstance(module, RMSNorm) and not name.endswith(("query_norm", "key_norm"))
+def _layer(name: str) -> str:
+    """What CUTS calls the layer: "query", of "blocks.2.attention.query" and of its weight."""
+    return name.removesuffix(".weight").removesuffix(".bias").rpartition(".")[2]
 
 
-def _copy(new: Any, old: Any, rows: Tensor | None, columns: Tensor | None) -> None:
-    for name in ("weight", "bias"):
-        value = getattr(old, name, None)
-        if value is None:
-            continue
-        if rows is not None:
-            value = value[rows.to(value.device)]
-        if columns is not None and value.dim() == 2:
-            value = value[:, columns.to(value.device)]
-        getattr(new, name).copy_(value)
-        getattr(new, name).requires_grad_(getattr(old, name).requires_grad)
+def _in_big_one(name: str, stay_layers: Tensor) -> tuple[int, str]:
+    """The number of the block that this weight comes from (0 outside of blocks), and its name."""
+    if not name.startswith("blocks."):
+        return 0, name
+    _, number, inside = name.split(".", 2)
+    n = int(stay_layers[int(number)])
+    return n, f"blocks.{n}.{inside}"
 
 
 def _spread(heads: Tensor, size: int) -> Tensor:

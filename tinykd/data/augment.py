@@ -18,7 +18,8 @@ def jitter(images: Tensor, pixels: int = 2, subpixel: bool = False) -> Tensor:
         pixels: the largest shift, at least 0. Hinton et al. 2015, section 3, use 2.
         subpixel: shifts are any real number, by bilinear interpolation, not whole numbers only.
 
-    Returns a new tensor. Draws from torch's global generator on the images' device.
+    Returns a new tensor. Draws from torch's global generator on the images' device. Raises
+    ValueError for other shapes, and pixels below 0.
     """
     if images.dim() not in (3, 4):
         raise ValueError(f"jitter takes (B, H, W) or (B, C, H, W), got {tuple(images.shape)}")
@@ -37,6 +38,7 @@ def jitter(images: Tensor, pixels: int = 2, subpixel: bool = False) -> Tensor:
     shifted = windows[torch.arange(batch, device=images.device), dy, dx]
     for dim in (-2, -1) if margin else ():
         part = torch.rand((batch,) + (1,) * (images.dim() - 1), device=images.device)
+        part = part.to(images.dtype)
         size = shifted.shape[dim] - 1
         shifted = torch.lerp(shifted.narrow(dim, 0, size), shifted.narrow(dim, 1, size), part)
     return shifted

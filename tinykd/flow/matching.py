@@ -53,7 +53,8 @@ class FlowBatches(Batches):
         drop, nobody: the share of classes that are replaced by `nobody`, the number that says "no
             class". Without that a network cannot be guided.
 
-    Noise, times and what is dropped come from torch's global generator.
+    Noise, times and what is dropped come from torch's global generator. Raises ValueError for noise
+    of another shape than the images, or a share outside [0, 1].
     """
 
     def __init__(

@@ -1,4 +1,15 @@
-"""Language models: a transformer from scratch, and all it takes to distil one into another."""
+"""Language models: a transformer from scratch, and all it takes to distil one into another.
+
+the model           config, layers, transformer, cache, lora, tokens/, weights/
+texts               batches of given ones; generate and speculative: its own
+losses              chunked, lazy_logits: a large vocabulary; matching: what happens inside
+a teacher, kept     topk, topk_teacher, topk_shards, shard_files; from a server: served,
+                    served_teacher
+another teacher     privileged: it sees more; by_prompt: several; other_tokenizer, spans: other
+                    tokens
+on-policy           onpolicy, advantage
+reasoning/          problems, sampled solutions, verified answers, scores
+"""
 
 from .advantage import SampledReverseKL, advantages, k1, k2, k3
 from .batches import SequenceBatches, shift_and_mask

@@ -15,9 +15,10 @@ How often a token is accepted says how near the two distributions are, and nothi
     E_q min(1, p_x / q_x) = sum_x min(p_x, q_x) = 1 - TV(p, q)
 """
 
+import functools
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -25,10 +26,12 @@ from torch import Tensor
 from ..losses import _log_probabilities
 from ..models import frozen
 from ..progress import bar
-from ..softmax import softmax
+from ..softmax import at_least_float32, softmax
 from .cache import SPARE, Cache
 from .generate import _ids, _listed, draw, nucleus
 from .transformer import Transformer
+
+Distribution = Callable[[Tensor], Tensor]  # logits (..., V) to probabilities (..., V)
 
 
 class Speculated(NamedTuple):
@@ -99,37 +102,10 @@ def speculate(
     Raises ValueError as `generate` does, for ahead below 1, and for models of different
     vocabularies; FloatingPointError for logits that are not finite.
     """
-    if not (0 <= temperature < math.inf and 0 < top_p <= 1):
-        raise ValueError(
-            "temperature must be at least 0 and finite and top_p in (0, 1], "
-            f"got {temperature} and {top_p}"
-        )
-    if ahead < 1 or max_new < 0 or batch_size < 1:
-        raise ValueError(
-            "ahead and batch_size must be at least 1 and max_new at least 0, "
-            f"got {ahead}, {batch_size} and {max_new}"
-        )
-    if len(target.head_weight) != len(draft.head_weight):
-        raise ValueError(
-            f"the target has {len(target.head_weight)} tokens, the draft {len(draft.head_weight)}: "
-            "they must share a tokenizer (Config(tokens=...) leaves out rows that pad a vocabulary)"
-        )
-    size = min(target.config.vocab, draft.config.vocab)
-    rows = [_ids(prompt, f"prompt {n}", size) for n, prompt in enumerate(prompts)]
-    if not all(rows):
-        raise ValueError(f"prompt {rows.index([])} is empty: there is nothing to continue")
-    ends = set() if eos is None else set(_ids(_listed(eos), "eos", len(target.head_weight)))
-    _ids([pad], "pad", size)
+    _refuse_settings(ahead, max_new, temperature, top_p, batch_size)
+    rows, ends = _as_ids(target, draft, prompts, eos, pad)
     rng = torch.Generator(target.embed.weight.device).manual_seed(seed)
-
-    def distribution(logits: Tensor) -> Tensor:
-        if not logits.amax(-1).isfinite().all():
-            raise FloatingPointError("logits are not finite: look for NaN in the models' weights")
-        if temperature == 0:
-            return torch.zeros_like(logits).scatter(-1, logits.argmax(-1, keepdim=True), 1.0)
-        p = softmax(logits, temperature)
-        return p if top_p == 1 else nucleus(p, top_p)
-
+    distribution = functools.partial(_distribution, temperature=temperature, top_p=top_p)
     answers: list[list[int]] = [[] for _ in rows]
     order = sorted(range(len(rows)), key=lambda i: len(rows[i])) if max_new else []
     passes = tested = accepted = 0
@@ -138,16 +114,10 @@ def speculate(
             numbers = order[first : first + batch_size]
             reader, writer = (_Reading(m, [rows[i] for i in numbers], pad) for m in (target, draft))
             while numbers:
-                drafted, q = [], []
-                for _ in range(ahead):
-                    q.append(distribution(writer.read(1)[:, 0]))
-                    drafted.append(draw(q[-1].log(), 1.0, 1.0, rng))
-                    writer.put(drafted[-1][:, None])
-                tokens = torch.stack(drafted, 1)  # (B, K)
+                tokens, q = _drafted(writer, ahead, distribution, rng)
                 reader.put(tokens)
                 p = distribution(reader.read(ahead + 1))  # (B, K + 1, V)
-                count, extra = accept(tokens, torch.stack(q, 1), p, rng)
-                stays = torch.arange(ahead, device=count.device) < count[:, None]
+                count, extra = accept(tokens, q, p, rng)
                 goes_on = []
                 for n, (i, kept) in enumerate(zip(numbers, count.tolist(), strict=True)):
                     new = [*tokens[n, :kept].tolist(), int(extra[n])]
@@ -160,9 +130,68 @@ def speculate(
                         goes_on.append(n)
                 advance(len(numbers) - len(goes_on))
                 numbers = [numbers[n] for n in goes_on]
+                stays = torch.arange(ahead, device=count.device) < count[:, None]
                 for each in (reader, writer):
                     each.settle(stays, extra, goes_on)
     return Speculated(answers, passes, tested, accepted)
+
+
+def _drafted(
+    writer: "_Reading", ahead: int, distribution: Distribution, rng: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Tokens (B, K) that the draft writes by itself, and what each was drawn from, q (B, K, V)."""
+    tokens, q = [], []
+    for _ in range(ahead):
+        q.append(distribution(writer.read(1)[:, 0]))
+        tokens.append(draw(q[-1].log(), 1.0, 1.0, rng))
+        writer.put(tokens[-1][:, None])
+    return torch.stack(tokens, 1), torch.stack(q, 1)
+
+
+def _distribution(logits: Tensor, temperature: float, top_p: float) -> Tensor:
+    """What the next token is drawn from, (..., V), as in `generate`."""
+    if not logits.amax(-1).isfinite().all():
+        raise FloatingPointError("logits are not finite: look for NaN in the models' weights")
+    if temperature == 0:
+        return torch.zeros_like(logits).scatter(-1, logits.argmax(-1, keepdim=True), 1.0)
+    if temperature < 1e-6:  # logits / T could overflow; 1 / T itself does below 1e-38
+        logits = at_least_float32(logits)
+        logits, temperature = logits - logits.amax(-1, keepdim=True), max(temperature, 1e-30)
+    p = softmax(logits, temperature)
+    return p if top_p == 1 else nucleus(p, top_p)
+
+
+def _refuse_settings(
+    ahead: int, max_new: int, temperature: float, top_p: float, batch_size: int
+) -> None:
+    if not (0 <= temperature < math.inf and 0 < top_p <= 1):
+        raise ValueError(
+            "temperature must be at least 0 and finite and top_p in (0, 1], "
+            f"got {temperature} and {top_p}"
+        )
+    if ahead < 1 or max_new < 0 or batch_size < 1:
+        raise ValueError(
+            "ahead and batch_size must be at least 1 and max_new at least 0, "
+            f"got {ahead}, {batch_size} and {max_new}"
+        )
+
+
+def _as_ids(
+    target: Transformer, draft: Transformer, prompts: Sequence, eos: Any, pad: int
+) -> tuple[list[list[int]], set[int]]:
+    """Prompts and ends as plain ids. Raises ValueError for some that a model does not have."""
+    tokens, theirs = len(target.head_weight), len(draft.head_weight)
+    if tokens != theirs:
+        raise ValueError(
+            f"the target has {tokens} tokens, the draft {theirs}: they must share a tokenizer "
+            "(Config(tokens=...) leaves out rows that pad a vocabulary)"
+        )
+    size = min(target.config.vocab, draft.config.vocab)
+    rows = [_ids(prompt, f"prompt {n}", size) for n, prompt in enumerate(prompts)]
+    if not all(rows):
+        raise ValueError(f"prompt {rows.index([])} is empty: there is nothing to continue")
+    _ids([pad], "pad", size)
+    return rows, set() if eos is None else set(_ids(_listed(eos), "eos", tokens))
 
 
 class _Reading:

@@ -2,7 +2,7 @@
 
 dots_and_boxes   the game          perfect_play   what every position is worth
 mcts             the search        network        policy and value, and how they learn
-self_play        the transfer set  strength       what a policy is worth, in simulations
+games            the transfer set  judging        what a policy is worth, in simulations
 picture, match   the board, drawn and played on
 """
 

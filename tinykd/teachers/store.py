@@ -29,6 +29,9 @@ class Stored:
     the first batch, about `CHECKED` of each further one (0.15 ms for rows of 784 numbers), and
     nothing that is on a GPU already, which would be waited for. A cache of an older tinykd has
     nothing to compare with.
+
+    Raises FileNotFoundError where there is no cache, ValueError for a damaged one, and for one that
+    another teacher has made.
     """
 
     kind: str  # what the stamp calls it

@@ -44,7 +44,10 @@ class Tables:
         table[rows] = values
 
     def note(self, index: np.ndarray, batch: Mapping[str, Any], total: int, **more: str) -> None:
-        """By what the samples of a batch will be recognised. more: further keys and their types."""
+        """By what the samples of a batch will be recognised. more: further keys and their types.
+
+        Raises ValueError for a batch with other inputs than those before.
+        """
         rows = kinds(batch, len(index)) | more
         self.rows = self.rows or rows
         if rows.keys() != self.rows.keys():

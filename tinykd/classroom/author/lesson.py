@@ -35,10 +35,12 @@ class Cell:
 
     @property
     def id(self) -> str:
-        return self.name.replace(".", "-")  # a notebook's cell id has no dots
+        """What a notebook calls the cell: an id there has no dots."""
+        return self.name.replace(".", "-")
 
     @property
     def exercise(self) -> str:
+        """The exercise that the cell belongs to: "entropy" of "entropy.values"."""
         return self.name.split(".")[0]
 
     @property

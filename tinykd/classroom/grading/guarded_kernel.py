@@ -42,10 +42,16 @@ class GuardedKernel(RunningKernel):
             super().__init__(kernel_name, cwd=self.folder, startup_timeout=startup_timeout)
 
     def execute_cell_input(self, cell_input: str, allow_stdin: bool | None = None) -> str:
+        """Send a cell; what it publishes is counted from here on. Returns the message's id."""
         self.reply_status, self.seen_bytes = "", 0
         return super().execute_cell_input(cell_input, allow_stdin)
 
     def get_message(self, stream: str, timeout: float | None = None) -> dict[str, Any]:
+        """The next message of "iopub" or of the shell.
+
+        Raises Empty where none comes within `timeout` seconds, or the cell's time is up; KernelDied
+        where a cell has said more than `max_bytes`: its kernel is ended.
+        """
         if stream == "iopub" and time.monotonic() > self.deadline:
             raise Empty
         get = self.kc.get_iopub_msg if stream == "iopub" else self.kc.get_shell_msg
@@ -57,6 +63,11 @@ class GuardedKernel(RunningKernel):
         return message
 
     def await_reply(self, msg_id: str, timeout: float | None = None) -> None:
+        """Wait for the reply to a cell, and keep its status.
+
+        Raises Empty after `timeout` seconds (60 where none is given), KernelDied where the kernel
+        has ended.
+        """
         deadline = time.monotonic() + (timeout or 60)
         self.deadline = deadline + 2 * GRACE_SECONDS  # for what it publishes
         while time.monotonic() < deadline:

@@ -78,6 +78,7 @@ def _values_by_depth(value: Any) -> Iterator[int]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    """What `run_notebook` says of a run."""
     group = parser.getgroup("tinykd")
     group.addoption("--tinykd-results", help="file for one JSON line a cell")
     group.addoption("--tinykd-folder", help="the kernel's working directory")
@@ -89,6 +90,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    """Put our kernel and our comparison in the place of nbval's."""
     os.environ |= {"TINYKD_GRADING": "1", "TINYKD_SCALE": "smoke"}
     GuardedKernel.folder = config.option.tinykd_folder
     GuardedKernel.max_bytes = config.option.tinykd_max_bytes
@@ -101,7 +103,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item: Any) -> Generator[None, Any, Any]:
-    # nbval expects every cell after a timeout to fail; here each is judged by itself.
+    """Before a cell: its time limit, and the seeds of its generators.
+
+    nbval expects every cell after a timeout to fail; here each is judged by itself.
+    """
     item.parent.timed_out = False
     item.output_timeout = GRACE_SECONDS
     os.environ["TINYKD_SEEDS"] = json.dumps(item.parent.nb.metadata.tinykd.get("seeds"))
@@ -115,6 +120,7 @@ def pytest_runtest_setup(item: Any) -> Generator[None, Any, Any]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: Any, call: Any) -> Generator[None, Any, Any]:
+    """After a cell: a line with its result. The run stops where the kernel has ended."""
     if call.when == "call" or call.excinfo:
         meta, kernel = item.cell.metadata, item.parent.kernel
         ended = kernel is None or not kernel.is_alive()

@@ -62,6 +62,7 @@ class Code:
 
 
 def from_tree(tree: ast.Module) -> Code:
+    """What the code of this syntax tree defines, changes, uses and imports."""
     code = Code(tree=True)
     for statement in _outer_statements(tree):
         _read_statement(statement, code)

@@ -27,6 +27,7 @@ class CheckResult:
 
     @property
     def exercise(self) -> str:
+        """The exercise that the check belongs to."""
         return self.name.split(".")[0]
 
 

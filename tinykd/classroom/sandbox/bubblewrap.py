@@ -128,7 +128,10 @@ def visible_folders() -> list[Path]:
 
 
 class Sandbox:
-    """A running, empty sandbox; it ends when its holder, a `cat`, does."""
+    """A running, empty sandbox; it ends when its holder, a `cat`, does.
+
+    Raises RuntimeError where bubblewrap ends before the sandbox is ready.
+    """
 
     def __init__(self, bwrap: list[str]):
         reading, writing = os.pipe()
@@ -177,6 +180,8 @@ class Sandbox:
 def enter(sandbox: Sandbox) -> int:
     """Move this process in and fork: 0 in the child, which is fully inside and has no privileges;
     the child's pid in the parent, which should only wait for it.
+
+    Raises OSError where a namespace cannot be entered, or a privilege not be given up.
     """
     import resource  # there is none on Windows, where `tinykd check` works too
 

@@ -121,7 +121,10 @@ class ForkServers:
 
 
 class ForkedKernel:
-    """A kernel that ends with this object's connection to the server; nbval calls it `km`."""
+    """A kernel that ends with this object's connection to the server; nbval calls it `km`.
+
+    Raises RuntimeError where the server could not start one.
+    """
 
     def __init__(self, server: str, bwrap: list[str], folder: str, core: int = -1):
         home, sockets = (WORK_FOLDER, SOCKET_FOLDER) if bwrap else (folder, folder)
@@ -153,12 +156,15 @@ class ForkedKernel:
         return self._client
 
     def is_alive(self) -> bool:
+        """Whether the connection is open, and the server has not closed its end."""
         return self.socket.fileno() >= 0 and not select.select([self.socket], [], [], 0)[0]
 
     def interrupt_kernel(self) -> None:
+        """Ask the kernel to stop what it runs."""
         self._client.control_channel.send(self._client.session.msg("interrupt_request", {}))
 
     def shutdown_kernel(self, now: bool = True) -> None:
+        """Close the connection: the server ends the kernel, and all that it has started."""
         self.socket.close()
 
 

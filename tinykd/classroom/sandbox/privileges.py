@@ -16,7 +16,8 @@ def hide_proc() -> None:
     """An empty /proc for this process and all that come from it.
 
     The real one tells what the whole machine does, and how many processes have mapped a page of a
-    file that all sandboxes share. Who watches over the sandbox still sees it.
+    file that all sandboxes share. Who watches over the sandbox still sees it. Raises OSError where
+    it cannot be mounted.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     kept = {}
@@ -34,7 +35,7 @@ def hide_proc() -> None:
 
 
 def drop_capabilities() -> None:
-    """No capability now, and none later, by setuid files either."""
+    """No capability now, and none later, by setuid files either. Raises OSError if refused."""
     libc = ctypes.CDLL(None, use_errno=True)
     header, none = struct.pack("Ii", 0x20080522, 0), bytes(24)
     if libc.capset(header, none) or libc.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0):
@@ -44,7 +45,7 @@ def drop_capabilities() -> None:
 def forbid_system_calls() -> None:
     """A seccomp filter, for this process and all that come from it.
 
-    Other processor architectures go without it.
+    Other processor architectures go without it. Raises OSError where the kernel takes none.
     """
     if not (program := filter_program()):
         return

@@ -85,7 +85,8 @@ def right_chain(question: str, solution: str) -> bool:
     """Is every step of this solution of an arithmetic question right, none missing, none added?
 
     A wrong chain can end in the right answer: two errors cancel, or a step is skipped that did
-    not matter. Verifying the answer alone lets it through.
+    not matter. Verifying the answer alone lets it through. Raises ValueError for a question that
+    divides with a rest.
     """
     value = int(question[:2])
     expected = str(value)

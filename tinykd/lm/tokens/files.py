@@ -18,7 +18,11 @@ CONTROL, USER_DEFINED, UNUSED = 3, 4, 5  # GGUF's types of a token
 
 
 def gguf_tokenizer(path: str | Path) -> tuple[Any, dict[str, str], dict[str, Any]]:
-    """Of a GGUF file: the tokenizer, its special tokens by their role, and the other settings."""
+    """Of a GGUF file: the tokenizer, its special tokens by their role, and the other settings.
+
+    Raises ValueError for another kind of tokenizer, a part that is missing, and a special token
+    whose number is no token's.
+    """
     reader = read_gguf(path)
 
     def field(name: str, needed: bool = True) -> Any:
@@ -58,7 +62,10 @@ def gguf_tokenizer(path: str | Path) -> tuple[Any, dict[str, str], dict[str, Any
 
 
 def folder_tokenizer(folder: str | Path) -> tuple[Any, dict[str, str], dict[str, Any]]:
-    """The same of a Hub folder: tokenizer.json, tokenizer_config.json, chat_template.jinja."""
+    """The same of a Hub folder: tokenizer.json, tokenizer_config.json, chat_template.jinja.
+
+    Raises FileNotFoundError where there is no tokenizer.json.
+    """
     from tokenizers import AddedToken
     from tokenizers import Tokenizer as Tokens
 

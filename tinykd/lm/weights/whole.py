@@ -58,7 +58,7 @@ class Settings:
         return value
 
     def whole(self, name: str, default: int | None = None) -> int:
-        """A whole number above 0."""
+        """A whole number above 0. Raises ValueError for anything else."""
         value = self.number(name, default)
         if value != int(value):
             raise ValueError(f"{self.source}: {name} must be a whole number, got {value!r}")
