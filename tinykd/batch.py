@@ -48,7 +48,9 @@ def as_batch(batch: Any) -> dict[str, Any]:
     named = {key: value for key, value in batch.items() if value is not None}
     for key in TENSORS:
         if key in named and not isinstance(named[key], Tensor):
-            raise ValueError(f"a batch's {key} are a tensor, got {type(named[key]).__name__}")
+            raise ValueError(
+                f"a batch's {key} are a tensor, got {type(named[key]).__name__}: torch.as_tensor"
+            )
     return named
 
 
@@ -102,7 +104,10 @@ def class_labels(batch: Mapping[str, Any]) -> Tensor | None:
 
 
 def valid(batch: Mapping[str, Any]) -> Tensor:
-    """Which positions count: neither masked nor labelled -100. bool, (...)."""
+    """Which positions count: neither masked nor labelled -100. bool, (...).
+
+    Raises ValueError for a mask of another shape than the labels, or of other numbers than 0 and 1.
+    """
     if "_valid" in batch:  # a step works it out once
         return batch["_valid"]
     labels = class_labels(batch)
@@ -142,7 +147,7 @@ def as_bools(mask: Tensor, name: str) -> Tensor:
 
 
 def samples(batch: Mapping[str, Any]) -> Tensor:
-    """True for each sample of a batch, shape (B,)."""
+    """True for each sample of a batch, shape (B,). Raises ValueError for one without a tensor."""
     first = next((x for x in batch.values() if isinstance(x, Tensor) and x.dim()), None)
     if first is None:
         raise ValueError(f"the batch holds no tensor: its keys are {list(batch)}")
@@ -166,6 +171,8 @@ def next_token_labels(batch: Mapping[str, Any]) -> dict[str, Any]:
     by one inside its own loss. Here a label stands where the logits stand that must predict it:
 
         labels[b, t] <- labels[b, t + 1], the last column -100
+
+    Raises ValueError for labels that are not (B, T).
 
     As it comes: [next_token_labels(b) for b in loader]. For a DataLoader:
     collate_fn=lambda rows: next_token_labels(collator(rows)).
@@ -195,6 +202,16 @@ def refuse_unshifted(batch: Mapping[str, Any]) -> None:
             "it. Labels stand where they are predicted: tinykd.next_token_labels(batch) moves them "
             "(as Hugging Face's causal models do inside their loss)"
         )
+
+
+def not_finite(batch: Mapping[str, Any]) -> list[str]:
+    """In words, where the tensors of a batch hold NaN or an infinite number first."""
+    found = []
+    for key, x in batch.items():
+        if isinstance(x, Tensor) and x.is_floating_point() and not bool(x.isfinite().all()):
+            place = (~x.isfinite()).nonzero()[0].tolist()
+            found.append(f"the batch's own {key} are {x[tuple(place)].item()} at {place}")
+    return found
 
 
 def digest(batch: Any, before: int = 0) -> int:

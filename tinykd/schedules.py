@@ -79,8 +79,10 @@ def exact(value: object) -> str:
         return f"{[exact(one) for one in of]}"
     if hasattr(value, "tolist"):
         return f"{value.tolist()}"
+    if isinstance(value, float):
+        return repr(int(value) if value.is_integer() else value)  # 4.0 is the same setting as 4
     if not callable(value) or isinstance(value, type) or hasattr(value, "parameters"):
-        return shown(value) if not isinstance(value, float) else repr(value)
+        return shown(value)
     try:
         points = [float(value(n / 200)) for n in range(201)]
         return f"{shown(value)}, crc {zlib.crc32(repr(points).encode()):08x}"

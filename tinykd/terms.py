@@ -33,11 +33,12 @@ class HardLabels(Term):
         return losses.cross_entropy(out.student, labels, self.label_smoothing)
 
     def valid(self, batch: Mapping[str, Any]) -> Tensor:
-        """Positions that are labelled and not masked."""
+        """Positions that are labelled and not masked. Raises ValueError without class indices."""
         labels = batches.class_labels(batch)
         if labels is None:
-            found = "shares: SoftLabels() is for those" if "labels" in batch else "none"
-            raise ValueError(f"HardLabels needs class indices as labels, but the batch has {found}")
+            raise ValueError(
+                f"HardLabels needs class indices as labels, but the batch has {_labels(batch)}"
+            )
         usual = super().valid(batch)
         return (
             usual if self.ignore_index == batches.IGNORE else usual & (labels != self.ignore_index)
@@ -49,6 +50,7 @@ class SoftTargets(Term):
 
     T: a number or a function of progress. divergence: forward_kl, reverse_kl, jsd, or any
     f(student, teacher, T) that returns one value per position. teacher: the name of one of several.
+    Raises ValueError for a temperature that is not above 0 and finite.
     """
 
     needs_teacher = True
@@ -61,12 +63,13 @@ class SoftTargets(Term):
     ) -> None:
         super().__init__()
         refuse_learnable(T, "T")
-        if not callable(T) and not 0 < T < math.inf:
-            raise ValueError(f"temperature must be a finite number above 0, got T={T}")
+        number = not callable(T)
+        if number and not (isinstance(T, (int, float, Tensor)) and 0 < T < math.inf):
+            raise ValueError(f"temperature must be a finite number above 0, got T={T!r}")
         self.T, self.divergence, self.teacher = T, divergence, teacher
 
     def per_position(self, out: Outputs) -> Tensor:
-        """The divergence at every position."""
+        """The divergence at every position. Raises ValueError for a teacher without logits."""
         if out.teacher is None:
             raise ValueError("SoftTargets needs logits, and this teacher has activations only")
         return self.divergence(out.student, out.teacher, at(self.T, out.progress))
@@ -88,6 +91,16 @@ class SoftLabels(Term):
     def valid(self, batch: Mapping[str, Any]) -> Tensor:
         """Positions that are neither masked nor labelled -100, and have a label."""
         return super().valid(batch) & (_shares(batch) != 0).any(-1)
+
+
+def _labels(batch: Mapping[str, Any]) -> str:
+    """What stands in place of class indices, and what to do about it."""
+    if "labels" not in batch:
+        return f"none: its keys are {list(batch)}"
+    found = f"{str(batch['labels'].dtype).removeprefix('torch.')} {tuple(batch['labels'].shape)}"
+    if batch["labels"].dim() == 1:
+        return f"{found}: batch['labels'].long(), if those are whole numbers"
+    return f"shares, {found}: SoftLabels() is for those"
 
 
 def _shares(batch: Mapping[str, Any]) -> Tensor:

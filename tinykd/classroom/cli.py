@@ -75,6 +75,7 @@ def new(
     ] = None,
 ) -> None:
     """Write a small homework that works, to be changed into yours."""
+    _need_extra()
     from .author.new_lesson import new_lesson
 
     folder = folder or (Path() if Path("solutions").is_dir() else Path(name))

@@ -55,7 +55,7 @@ class SequenceBatches(Source):
     Order and shares of ranks as in `tinykd.data.Source`.
 
     Raises ValueError for no examples, an empty prompt or answer, neither or both of size and
-    tokens, or an example longer than `tokens`.
+    tokens, or an example longer than `tokens`; TypeError for text.
     """
 
     def __init__(
@@ -74,6 +74,8 @@ class SequenceBatches(Source):
         for n, (prompt, answer) in enumerate(examples):
             if not len(prompt) or not len(answer):
                 raise ValueError(f"example {n} has an empty prompt or answer")
+            if str in (type(prompt), type(answer)):
+                raise TypeError(f"example {n} is text: examples are ids, tokenizer.encode(text)")
             if tokens and len(prompt) + len(answer) > tokens:
                 raise ValueError(
                     f"example {n} has {len(prompt) + len(answer)} tokens, a batch at most {tokens}"

@@ -88,12 +88,7 @@ def draw(logits: Tensor, temperature: float, top_p: float, rng: torch.Generator)
     """One token a row, shape (B,), from logits (B, V); never one whose logit is -inf."""
     if temperature == 0:
         return logits.argmax(-1)
-    if temperature < 1e-6:  # logits / T could overflow; 1 / T itself does below 1e-38
-        logits = at_least_float32(logits)
-        logits, temperature = logits - logits.amax(-1, keepdim=True), max(temperature, 1e-30)
-    p = softmax(logits, temperature)
-    if top_p < 1:
-        p = nucleus(p, top_p)
+    p = distribution(logits, temperature, top_p)
     # The first token at which the running sum exceeds a uniform draw; torch.multinomial draws a
     # number for each of the V tokens and takes seven times as long.
     running = p.cumsum(-1)
@@ -103,6 +98,17 @@ def draw(logits: Tensor, temperature: float, top_p: float, rng: torch.Generator)
     if impossible.any():
         token = torch.where(impossible, p.argmax(-1, keepdim=True), token)
     return token.squeeze(1)
+
+
+def distribution(logits: Tensor, temperature: float, top_p: float) -> Tensor:
+    """What a token is drawn from, (..., V): softmax(logits / T) cut to `top_p`; all on one at 0."""
+    if temperature == 0:
+        return torch.zeros_like(logits).scatter(-1, logits.argmax(-1, keepdim=True), 1.0)
+    if temperature < 1e-6:  # logits / T could overflow; 1 / T itself does below 1e-38
+        logits = at_least_float32(logits)
+        logits, temperature = logits - logits.amax(-1, keepdim=True), max(temperature, 1e-30)
+    p = softmax(logits, temperature)
+    return p if top_p == 1 else nucleus(p, top_p)
 
 
 def nucleus(p: Tensor, top_p: float) -> Tensor:

@@ -25,10 +25,10 @@ from torch import Tensor
 
 from ..losses import _log_probabilities
 from ..models import frozen
+from ..models.sharded import unsharded
 from ..progress import bar
-from ..softmax import at_least_float32, softmax
 from .cache import SPARE, Cache
-from .generate import _ids, _listed, draw, nucleus
+from .generate import _ids, _listed, distribution, draw
 from .transformer import Transformer
 
 Distribution = Callable[[Tensor], Tensor]  # logits (..., V) to probabilities (..., V)
@@ -105,18 +105,24 @@ def speculate(
     _refuse_settings(ahead, max_new, temperature, top_p, batch_size)
     rows, ends = _as_ids(target, draft, prompts, eos, pad)
     rng = torch.Generator(target.embed.weight.device).manual_seed(seed)
-    distribution = functools.partial(_distribution, temperature=temperature, top_p=top_p)
+    says = functools.partial(_finite, temperature=temperature, top_p=top_p)
     answers: list[list[int]] = [[] for _ in rows]
     order = sorted(range(len(rows)), key=lambda i: len(rows[i])) if max_new else []
     passes = tested = accepted = 0
-    with frozen(target), frozen(draft), bar("sampling", len(order), 0, progress) as advance:
+    with (
+        frozen(target),
+        unsharded(target),
+        frozen(draft),
+        unsharded(draft),
+        bar("sampling", len(order), 0, progress) as advance,
+    ):
         for first in range(0, len(order), batch_size):
             numbers = order[first : first + batch_size]
             reader, writer = (_Reading(m, [rows[i] for i in numbers], pad) for m in (target, draft))
             while numbers:
-                tokens, q = _drafted(writer, ahead, distribution, rng)
+                tokens, q = _drafted(writer, ahead, says, rng)
                 reader.put(tokens)
-                p = distribution(reader.read(ahead + 1))  # (B, K + 1, V)
+                p = says(reader.read(ahead + 1))  # (B, K + 1, V)
                 count, extra = accept(tokens, q, p, rng)
                 goes_on = []
                 for n, (i, kept) in enumerate(zip(numbers, count.tolist(), strict=True)):
@@ -137,28 +143,21 @@ def speculate(
 
 
 def _drafted(
-    writer: "_Reading", ahead: int, distribution: Distribution, rng: torch.Generator
+    writer: "_Reading", ahead: int, says: Distribution, rng: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Tokens (B, K) that the draft writes by itself, and what each was drawn from, q (B, K, V)."""
     tokens, q = [], []
     for _ in range(ahead):
-        q.append(distribution(writer.read(1)[:, 0]))
+        q.append(says(writer.read(1)[:, 0]))
         tokens.append(draw(q[-1].log(), 1.0, 1.0, rng))
         writer.put(tokens[-1][:, None])
     return torch.stack(tokens, 1), torch.stack(q, 1)
 
 
-def _distribution(logits: Tensor, temperature: float, top_p: float) -> Tensor:
-    """What the next token is drawn from, (..., V), as in `generate`."""
+def _finite(logits: Tensor, temperature: float, top_p: float) -> Tensor:
     if not logits.amax(-1).isfinite().all():
         raise FloatingPointError("logits are not finite: look for NaN in the models' weights")
-    if temperature == 0:
-        return torch.zeros_like(logits).scatter(-1, logits.argmax(-1, keepdim=True), 1.0)
-    if temperature < 1e-6:  # logits / T could overflow; 1 / T itself does below 1e-38
-        logits = at_least_float32(logits)
-        logits, temperature = logits - logits.amax(-1, keepdim=True), max(temperature, 1e-30)
-    p = softmax(logits, temperature)
-    return p if top_p == 1 else nucleus(p, top_p)
+    return distribution(logits, temperature, top_p)
 
 
 def _refuse_settings(

@@ -79,9 +79,16 @@ class Transformer(nn.Module):
     def hidden(
         self, input_ids: Tensor, attention_mask: Tensor | None = None, cache: Cache | None = None
     ) -> Tensor:
-        """What the head reads: (B, T, D), after the last norm."""
+        """What the head reads: (B, T, D), after the last norm. Raises ValueError for other ids."""
         mask, positions = self._visible(input_ids, attention_mask, cache)
-        x = self.embed(input_ids)
+        try:
+            x = self.embed(input_ids)
+        except IndexError as error:  # on the CPU, where it is cheaper to look when it is too late
+            wrong = input_ids[(input_ids < 0) | (input_ids >= self.config.vocab)]
+            raise ValueError(
+                f"a batch has the id {wrong[0].item()}: the model's ids are 0 to "
+                f"{self.config.vocab - 1}"
+            ) from error
         config = self.config
         cos, sin = angles(positions, config.head_size or 0, config.rope_base, config.rope_factors)
         rotation = (cos.type_as(x), sin.type_as(x))

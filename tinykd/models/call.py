@@ -32,7 +32,13 @@ def forward(model: nn.Module, batch: Mapping[str, Any]) -> Any:
     unseen = mask is not None and batch.get("_right_padded") is mask
     if unseen and getattr(model, "sees_no_padding", False):
         named.pop("attention_mask")
-    output = model(*args, **named)
+    try:
+        output = model(*args, **named)
+    except RuntimeError as error:
+        named = {key: x for key, x in batch.items() if isinstance(x, Tensor) and key[0] != "_"}
+        given = {key: tuple(x.shape) for key, x in named.items()}
+        error.add_note(f"while a {type(model).__name__} read a batch of the shapes {given}")
+        raise
     logits = output if isinstance(output, Tensor) else getattr(output, "logits", output)
     if not hasattr(logits, "shape"):
         raise ValueError(
@@ -48,7 +54,7 @@ def predict(
     """Logits of a model for all inputs, in eval mode and without gradients; the mode comes back.
 
     inputs: (N, ...), a mapping of such tensors, or batches (a DataLoader, whose order counts).
-    Returns (N, ...) on the CPU, float32 at least.
+    Returns (N, ...) on the CPU, float32 at least. Raises ValueError where there are no inputs.
     """
     device = device_of(model)
     with frozen(model):

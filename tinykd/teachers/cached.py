@@ -75,7 +75,7 @@ class CachedTeacher(Stored):
 
         Nothing but a batch is ever in memory. The files appear when they are complete: a write that
         is stopped changes nothing. Raises ValueError for what does not fit `dtype`, and for samples
-        that are lacking, double, augmented or of unlike shapes.
+        that are lacking, double, augmented or of unlike shapes, TypeError for `layers` in one word.
         """
         if dtype not in DTYPES:
             raise ValueError(f"dtype must be one of {list(DTYPES)}, got {dtype!r}")

@@ -16,7 +16,8 @@ class Best:
     """The best validation value so far, its epoch and its weights. NaN is worse than any number.
 
     monitor: the name of a validation value, the first one if None. mode: "min", "max", or None: by
-    the name. patience: epochs without a better value until `stalled`.
+    the name. patience: epochs without a better value until `stalled`. Raises ValueError for another
+    mode, or a patience below 1.
     """
 
     def __init__(self, monitor: str | None, mode: str | None, patience: int) -> None:

@@ -14,10 +14,10 @@ class Feed:
     With `compare`, a digest of what was used is kept, and a resumed run that draws it again must
     find the same: other data, another order or workers with a memory are refused. Inputs are left
     out of it where they may be augmented from the global generators, which then go their own way.
+    Raises ValueError for what cannot be iterated `epochs` times.
     """
 
     def __init__(self, batches: Any, epochs: int, compare: bool) -> None:
-        """Raises ValueError for what cannot be iterated `epochs` times."""
         if not hasattr(batches, "__iter__"):
             raise ValueError(
                 f"batches is a {type(batches).__name__}: give an iterable of batches, such as "
@@ -72,7 +72,10 @@ class Feed:
         return stream
 
     def take(self, stream: Iterator[Any], count: int) -> list[Any]:
-        """The next `count` batches, fewer at the end of an epoch."""
+        """The next `count` batches, fewer at the end of an epoch.
+
+        Raises ValueError for a source that writes over a batch which it gave before.
+        """
         group = list(itertools.islice(stream, 1))
         before = digest(group[0]) if group and count > 1 else 0
         group += itertools.islice(stream, count - 1)

@@ -14,11 +14,11 @@ class LearningRate:
 
     schedule: a number, a function of progress in [0, 1], or a torch LRScheduler made for the same
     optimizer, which is stepped after each step and checkpointed. The number 1 leaves the rates
-    alone, so that whatever a caller does with them in a callback stands.
+    alone, so that whatever a caller does with them in a callback stands. Raises ValueError for what
+    is none of these, or a scheduler of another optimizer.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, schedule: Schedule | LRScheduler) -> None:
-        """Raises ValueError for a scheduler of another optimizer."""
         if isinstance(schedule, ReduceLROnPlateau):
             raise ValueError("ReduceLROnPlateau wants a validation value: step it yourself")
         if not isinstance(schedule, LRScheduler):

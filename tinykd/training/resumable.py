@@ -103,12 +103,13 @@ class Resumable:
 
     def _stop_if_asked(self) -> None:
         if self.together.any(self._interrupt.asked):
+            anew = f"delete {self.checkpoint}" if self.checkpoint else "run it again"
             self.checkpoint = self.checkpoint or _unasked()
             self._save()
             raise Interrupted(
                 f"stopped after step {self.step}; saved in {self.checkpoint}. Go on with "
-                f'Trainer(..., checkpoint="{self.checkpoint}").fit(..., resume=True), or run it '
-                "again to start anew"
+                f'Trainer(..., checkpoint="{self.checkpoint}").fit(..., resume=True), or {anew} '
+                "to start anew"
             )
 
     def _save(self) -> None:

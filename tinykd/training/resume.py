@@ -35,14 +35,15 @@ def describe(
         **plain,
     }
     usual = vars(nn.Module())
-    details = []
-    for weight, term in objective.pairs():  # how it is spread over processes is no setting
-        own = {k: x for k, x in vars(term).items() if k not in usual and "fsdp" not in k}
-        details.append([exact(weight), *(f"{k}={exact(x)}" for k, x in own.items())])
-    state = rate.state_dict()
-    details += [[exact(rate.schedule) if not state else exact([*sorted(state.items())])]]
     # What the words above leave out: digits, other values of a schedule, a term's own settings.
-    found["details"] = f"{zlib.crc32(repr(details).encode()):08x}"
+    details = {"schedule, all of it": rate.state_dict() or rate.schedule}
+    for (weight, term), name in zip(objective.pairs(), objective.names(), strict=True):
+        own = {k: x for k, x in vars(term).items() if k not in usual and "fsdp" not in k}
+        own = {"weight": weight, **own}  # how it is spread over processes is no setting
+        details |= {f"{name}.{key}": x for key, x in own.items()}
+    for key, value in details.items():
+        said = exact(value)
+        found[key] = said if len(said) < 40 else f"(crc {zlib.crc32(said.encode()):08x})"
     if "->" in found["objective"] + found["schedule"]:  # who else knows how long the training is?
         found["epochs"] = epochs
     for name, teacher in teachers.by_name.items():

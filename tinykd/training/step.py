@@ -103,7 +103,10 @@ def _unless_idle(values: Tensor, batch: Mapping[str, Any]) -> Tensor:
 
 
 def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
-    """Length of the whole gradient, on its device. NaN or infinite if any part of it is."""
+    """Length of the whole gradient, on its device. NaN or infinite if any part of it is.
+
+    Raises ValueError where no parameter has got one.
+    """
     gradients = [p.grad for p in parameters if p.grad is not None]
     if not gradients:
         raise ValueError("no parameter got a gradient: the objective does not depend on the model")

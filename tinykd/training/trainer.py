@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from ..batch import as_batch, refuse_unshifted, to_device
+from ..batch import as_batch, not_finite, refuse_unshifted, to_device
 from ..device import best_device, best_precision, join_process_group, rank_and_ranks
 from ..models.call import modes_kept
 from ..models.sharded import reshard
@@ -29,7 +29,7 @@ from ..teachers import Teachers
 from . import resume as resuming
 from .best import Best
 from .feed import Feed
-from .history import READ_EVERY, EpochLosses
+from .history import READ_EVERY, EpochLosses, NonFiniteLoss
 from .learning_rate import LearningRate
 from .parallel import Together, as_one, shard_terms
 from .resumable import Resumable
@@ -235,7 +235,10 @@ class Trainer(Resumable):
                 self._save()
         advance.wipe()
         if self.feed.used == 0:
-            raise ValueError("batches is empty: there is nothing to train on")
+            raise ValueError(
+                "batches is empty: there is nothing to train on (drop_last=True drops the only "
+                "batch where there are fewer samples than its size)"
+            )
 
     def _take(self, stream: Iterator[Any]) -> list[Any]:
         group = self.feed.take(stream, self.accumulate)
@@ -256,7 +259,7 @@ class Trainer(Resumable):
         first = max(0, self.feed.used - len(group))
         self.losses.add(self.step, first, *totals, norm)
         if self.device.type == "cpu" or (self.step + 1) % READ_EVERY == 0:
-            self.losses.read(self.epoch)  # free on the CPU, and a NaN never reaches the weights
+            self._read(group)  # free on the CPU, and a NaN never reaches the weights
         if self.clip is not None:
             nn.utils.clip_grads_with_norm_(self._trainable, self.clip, norm)
         self.optimizer.step()
@@ -264,6 +267,16 @@ class Trainer(Resumable):
         self.step += 1
         for callback in self.callbacks:
             callback(self)
+
+    def _read(self, group: list[dict[str, Any]]) -> None:
+        try:
+            self.losses.read(self.epoch)
+        except NonFiniteLoss as error:
+            # Elsewhere than on the CPU it may have been a batch before these.
+            for batch in group if self.device.type == "cpu" else ():
+                for words in not_finite(batch):
+                    error.add_note(words)
+            raise
 
     def _ask(self, batch: dict[str, Any]) -> dict[str | None, Targets]:
         with self._autocast():
