@@ -12,6 +12,8 @@
 3. One of them learns also from 2,000 rated sentences alone, from the teacher that knew no others,
    and, a cheat, from the test sentences themselves, misspelt twice. All take the same number of
    steps, as whole passes allow; "stopped early", where few are rated, is a quarter of them.
+4. What a better student needs: the same net from half of each, its sentences misspelt anew in every
+   pass, twice as many passes, and ("+ balance") a squared error of the score that is judged.
 
 Each net scores the test sentences and the held-out ones, misspelt under a seed that nothing else
 uses: once in floats, and once with its vectors rounded to 8 bits. The bytes are those of the ONNX
@@ -25,6 +27,7 @@ on a few sentences, without SmolLM2, which checks the script and says nothing ab
 import functools
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +35,11 @@ import numpy as np
 import torch
 from records import FULL, Records, arguments
 from sentences import learned
+from ten_kilobytes import of_batch
 from torch import Tensor, nn
 
 import tinykd
-from tinykd import Batches, Capture, KnownLogits, SoftLabels, SoftTargets, Trainer, cosine
+from tinykd import Batches, Capture, KnownLogits, SoftLabels, SoftTargets, Term, Trainer, cosine
 from tinykd.challenge import (
     Balance,
     Int8Vectors,
@@ -51,6 +55,7 @@ from tinykd.data import load_sentences, three_classes
 from tinykd.files import atomic
 from tinykd.lm import keep_layers, smollm2
 from tinykd.metrics import rank_correlation
+from tinykd.outputs import Outputs
 
 ROOT = Path(__file__).resolve().parents[1]
 SETTINGS: dict[str, Any] = {
@@ -65,11 +70,13 @@ SETTINGS: dict[str, Any] = {
     "T": 2,
     "optimizer": "Adam, rate along a cosine to 0",
     "misspelt": 0.2,
+    "anew": {"passes": 8, "misspelt": 0.3, "balance": 2.0, "rating": 2.5},  # weight, its unit
     "chosen": "on held_out, seed 9: rate of 0.003, 0.01; passes of 4, 8; T of 1, 2, 4 (all alike)",
     "teacher": {"block": 19, "folds": 4, "epochs": 4, "epochs_rated": 12},
 }
 if not FULL:
     SETTINGS |= {"sentences": 300, "nets": [[50, 2]], "judged": [50, 2], "passes": 2, "rated": 60}
+    SETTINGS["anew"] |= {"passes": 1}
 
 
 def states(split: str, work: Path) -> Tensor:
@@ -133,12 +140,39 @@ def ordered(logits: Tensor, ratings: Tensor) -> float:
     return rank_correlation(shares[:, 2] - shares[:, 0], ratings)
 
 
-def fit(seed: int, net: list[int], inputs: Tensor, objective: Any, told: Any, steps: int) -> Any:
-    """One student. objective: of people's shares, of what the teacher has `told`, or of both."""
+class BalanceError(Term):
+    """(p(positive) - p(negative) - mean rating / unit)^2: the score that is judged, on a scale."""
+
+    def __init__(self, ratings: Tensor, unit: float) -> None:
+        super().__init__()
+        self.ratings, self.unit = ratings.float(), unit
+
+    def per_position(self, out: Outputs) -> Tensor:
+        """The squared error of each sentence, (B,)."""
+        shares = out.student.softmax(-1)
+        wanted = self.ratings[out.batch["index"]] / self.unit
+        return (shares[:, 2] - shares[:, 0] - wanted) ** 2
+
+
+def fit(
+    seed: int,
+    net: list[int],
+    inputs: Tensor,
+    objective: Any,
+    told: Any,
+    steps: int,
+    typed: Callable[[Tensor, np.random.Generator], Tensor] | None = None,
+) -> Any:
+    """One student. objective: of people's shares, of what the teacher has `told`, or of both.
+
+    typed: makes the numbers of a batch of words from its inputs, here the numbers of sentences.
+    """
     torch.manual_seed(seed)
     student = WordConvNet(*net)
     shares, logits = told
-    batches = Batches(inputs, shares, size=SETTINGS["batch"], seed=seed)
+    rng = np.random.default_rng((18, 100, seed))
+    again = functools.partial(typed, rng=rng) if typed else None
+    batches = Batches(inputs, shares, size=SETTINGS["batch"], seed=seed, augment=again)
     Trainer(
         student,
         objective,
@@ -173,12 +207,12 @@ class Reversed(Balance):
         return -super().forward(numbers)
 
 
-class Difference(Balance):
-    """Another right one: of logits."""
+class Expectation(Balance):
+    """Another right one: the mean class, from 0 to 2, which has the same order."""
 
     def forward(self, numbers: Tensor) -> Tensor:
-        logits = self.net(numbers)
-        return logits[:, 2:] - logits[:, :1]
+        shares = self.net(numbers).softmax(1)
+        return shares[:, 1:2] + 2 * shares[:, 2:3]
 
 
 class OfFloats(Balance):
@@ -189,24 +223,29 @@ class OfFloats(Balance):
 
 
 def hand_ins(
-    folder: Path, numbers: Any, known: dict[str, int], shares: Tensor, told: Tensor, steps: int
+    folder: Path,
+    numbers: Any,
+    known: dict[str, int],
+    shares: Tensor,
+    steps: int,
+    better: Any,
 ) -> None:
     """Write the lesson's own answer, other right ones, and wrong ones, as files."""
     folder.mkdir(parents=True, exist_ok=True)
     inputs = numbers(known)
     alphabet = {word: n for n, word in enumerate(sorted(known), 2)}
-    labels, soft = 1.0 * SoftLabels(), 1.0 * SoftTargets(T=SETTINGS["T"])
 
-    def learned_from(x: Tensor, net: list[int], objective: Any = labels, seed: int = 0) -> Any:
-        return fit(seed, net, x, objective, (shares, told), steps)
+    def learned_from(x: Tensor, net: list[int]) -> Any:
+        return fit(0, net, x, 1.0 * SoftLabels(), (shares, None), steps)
 
-    both = learned_from(inputs, [5500, 8], 0.5 * soft + 0.5 * SoftLabels(), 1)
+    right = in_int8(better(SETTINGS["judged"], 0))
+    usual = learned_from(inputs, SETTINGS["judged"])  # as good as what the notebook's cells make
     few, small = (learned_from(inputs, [words, 8]) for words in (150, 1000))
     torch.manual_seed(0)
     files = {
-        "right": Balance(in_int8(learned_from(inputs, SETTINGS["judged"]))),
-        "other_arm": Balance(in_int8(both)),
-        "difference": Difference(in_int8(both)),
+        "right": Balance(right),
+        "by_expectation": Expectation(right),
+        "of_the_cells": Balance(in_int8(usual)),
         "in_floats": Balance(learned_from(inputs, [3500, 8])),
         "few_words": Balance(in_int8(few)),
         "reversed": Reversed(in_int8(small)),
@@ -218,6 +257,7 @@ def hand_ins(
     for name, model in files.items():
         x = inputs.float() if name == "of_floats" else inputs
         print(name, written(model, x, folder / f"{name}.onnx").stat().st_size, flush=True)
+    (folder / "of_batch.onnx").write_bytes(of_batch((folder / "right.onnx").read_bytes()))
 
 
 def measured(model: nn.Module, inputs: Tensor) -> int:
@@ -251,10 +291,26 @@ def main() -> None:
     told, told_by_few = teacher_says(records, given.work, shares, truth)
     step = len(Batches(inputs, size=SETTINGS["batch"]))
     steps = SETTINGS["passes"] * step
+    how = SETTINGS["anew"]
+    felt = (ratings @ torch.arange(-4.0, 5.0) / ratings.sum(1))[:count]
+
+    def typed(rows: Tensor, rng: np.random.Generator) -> Tensor:
+        return word_numbers(
+            misspelt([texts[n] for n in rows.tolist()], rng, how["misspelt"]), known
+        )
+
+    def better(net: list[int], seed: int, balance: float = how["balance"]) -> Any:
+        objective = 0.5 * SoftTargets(T=SETTINGS["T"]) + 0.5 * SoftLabels()
+        if balance:
+            objective += balance * BalanceError(felt, how["rating"])
+        rows = torch.arange(count)
+        return fit(seed, net, rows, objective, (shares, told), how["passes"] * step, typed)
+
     if given.hand_ins:
         by = functools.partial(numbers, texts, 0)
-        return hand_ins(given.hand_ins, by, known, shares, told, steps)
+        return hand_ins(given.hand_ins, by, known, shares, steps, better)
     labels, soft = 1.0 * SoftLabels(), 1.0 * SoftTargets(T=SETTINGS["T"])
+    anew = "labels + soft targets, drawn anew"
     ways: list[tuple[str, list[int], str, Tensor, Any, Any, int]] = []
     for net in SETTINGS["nets"]:
         kind = "x".join(map(str, net)), net
@@ -273,6 +329,8 @@ def main() -> None:
         (*of_few, "labels, stopped early", *its_few, SETTINGS["early"] * step),
         (*of_few, "soft targets", inputs, soft, (shares, told_by_few), steps),
         (f"{name}, test sentences", judged, "labels", *cheat, steps),
+        (name, judged, anew, inputs, 0.0, None, 0),
+        (name, judged, f"{anew} + balance", inputs, how["balance"], None, 0),
     ]
     for seed in given.seeds:
         for name, net, method, x, objective, its_told, its_steps in ways:
@@ -280,7 +338,11 @@ def main() -> None:
             if any((r["setting"], r["method"], r["seed"]) == key for r in record["runs"]):
                 continue
             start = time.process_time()
-            student = fit(seed, net, x, objective, its_told, its_steps)
+            student = (
+                better(net, seed, objective)
+                if method.startswith(anew)
+                else fit(seed, net, x, objective, its_told, its_steps)
+            )
             seconds = round(time.process_time() - start, 2)
             for kind, model in (("float32", student), ("int8", in_int8(student))):
                 setting = f"{name} {kind}"

@@ -8,6 +8,9 @@
 3. One of them learns both ways for five times as many steps (ten passes instead of two: of the
    steps in SETTINGS whole passes are made, which are 400 of 500); and from labels alone: the same
    digits undistorted, and, a cheat, the test digits themselves, distorted twice.
+4. What a better student needs, from labels: the patient one, its digits drawn anew in every pass;
+   and one that looks at all pixels ("all pixels": four convolutions, max pooling) beside the other
+   net with as many steps ("longer").
 
 Each net reads 4,000 test digits, distorted under a seed that nothing else uses: once in floats,
 and once rounded to 8 bits. The bytes are those of the ONNX file of the first net of each size; that
@@ -17,6 +20,8 @@ A killed script goes on where it stopped. Without TINYKD_SCALE=full it does a ru
 few digits, which checks the script and says nothing about distillation.
 """
 
+import functools
+import itertools
 import tempfile
 import time
 from pathlib import Path
@@ -39,6 +44,8 @@ SETTINGS: dict[str, Any] = {
     "judged": [10, 18, 26],  # of the other ways to learn
     "steps": 500,  # in whole passes of 200: two, so 400 are made
     "patient": 2000,  # steps, of the judged one
+    "all pixels": [8, 12, 16, 16],  # its channels
+    "steps of all pixels": 3200,
     "batch": 100,
     "rate": 1e-2,
     "T": 4,
@@ -47,6 +54,7 @@ SETTINGS: dict[str, Any] = {
 }
 if not FULL:
     SETTINGS |= {"digits": 200, "channels": [[2, 3]], "judged": [2, 3], "steps": 4, "patient": 8}
+    SETTINGS |= {"all pixels": [2, 2, 3, 3], "steps of all pixels": 4}
 
 
 def teacher_logits(folder: Path, inputs: Tensor) -> Tensor:
@@ -61,13 +69,31 @@ def teacher_logits(folder: Path, inputs: Tensor) -> Tensor:
     return torch.tensor(np.load(file)).float()
 
 
+def all_pixels(*channels: int) -> nn.Module:
+    """Four convolutions of width 3, the first two with max pooling; takes (N, 1, 28, 28)."""
+    layers: list[nn.Module] = []
+    for n, (a, b) in enumerate(itertools.pairwise([1, *channels])):
+        layers += [nn.Conv2d(a, b, 3, padding=1, bias=False), nn.BatchNorm2d(b), nn.ReLU()]
+        layers += [nn.MaxPool2d(2)] if n < 2 else []
+    head = nn.Linear(channels[-1], 10)
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), head)
+
+
 def fit(
-    seed: int, channels: list[int], inputs: Tensor, labels: Tensor, told: Any, steps: int
+    seed: int,
+    channels: list[int],
+    inputs: Tensor,
+    labels: Tensor,
+    told: Any,
+    steps: int,
+    anew: bool = False,
 ) -> nn.Module:
-    """One student, from labels, or from soft targets if `told`."""
+    """One student, from labels, or from soft targets if `told`; inputs distorted now if `anew`."""
     torch.manual_seed(seed)
-    net = pooled_convnet(*channels)
-    batches = Batches(inputs, labels, size=SETTINGS["batch"], seed=seed)
+    net = (all_pixels if channels == SETTINGS["all pixels"] else pooled_convnet)(*channels)
+    rng = np.random.default_rng((18, 100, seed))
+    draw = functools.partial(distorted, rng=rng, **SETTINGS["distortion"]) if anew else None
+    batches = Batches(inputs, labels, size=SETTINGS["batch"], seed=seed, augment=draw)
     Trainer(
         net,
         HardLabels() if told is None else 1.0 * SoftTargets(T=SETTINGS["T"]),
@@ -86,12 +112,13 @@ def measured(model: nn.Module, inputs: Tensor, said: Tensor) -> int:
         file = to_onnx(model, inputs[:2], Path(folder) / "net.onnx")
         short_names(file)
         data = file.read_bytes()
-    agree = answers(data, inputs).argmax(1) == said.argmax(1)
-    assert agree.float().mean() > 0.98, "the file says something else than its net"
+    agree = (answers(data, inputs).argmax(1) == said.argmax(1)).float().mean()
+    if agree <= 0.98:
+        raise RuntimeError(f"the file says the same as its net of {agree:.1%} only")
     return len(data)
 
 
-def hand_ins(folder: Path, inputs: Tensor, plain: Tensor, labels: Tensor, told: Tensor) -> None:
+def hand_ins(folder: Path, inputs: Tensor, plain: Tensor, labels: Tensor) -> None:
     """Write the lesson's own answer, other right ones, and what is wrong with a file, as files."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
@@ -115,14 +142,16 @@ def hand_ins(folder: Path, inputs: Tensor, plain: Tensor, labels: Tensor, told: 
         changed.graph.node.append(helper.make_node(operation, ["before"], [end.name]))
         return changed
 
-    patient = SETTINGS["patient"]
-    net = fit(0, channels, inputs, labels, None, patient)
+    whole, long = SETTINGS["all pixels"], SETTINGS["steps of all pixels"]
+    net = fit(0, whole, plain, labels, None, long, anew=True)
     right = write("right", quantized(net, inputs[:500], 8))
     write("in_floats", folded(net))
-    write("of_images", folded(net[1]), torch.nn.functional.avg_pool2d(inputs[:2], 2))
-    other = fit(1, channels, inputs, labels, told, patient)
-    write("other_arm", quantized(other, inputs[:500], 8))
-    # Trained for less: at 77% it is far from 70 and from 86%, where points begin.
+    # Three passes, as in the notebook's cells: about as good as what those make, 94%.
+    usual = fit(0, channels, inputs, labels, None, 600)
+    write("of_the_cells", quantized(usual, inputs[:500], 8))
+    write("of_images", folded(usual[1]), torch.nn.functional.avg_pool2d(inputs[:2], 2))
+    save("of_batch", onnx.load_model_from_string(of_batch(right.SerializeToString())))
+    # Trained for less: at 77% it is far from 60 and from 90%, where points begin.
     upright = fit(0, channels, plain, labels, None, 200)
     write("undistorted", quantized(upright, plain[:500], 8))
     torch.manual_seed(0)
@@ -143,6 +172,24 @@ def hand_ins(folder: Path, inputs: Tensor, plain: Tensor, labels: Tensor, told: 
     save("weights_elsewhere", outside)
 
 
+def of_batch(data: bytes) -> bytes:
+    """A file against the rules: what it gives, minus the mean over the batch that it came in."""
+    import onnx
+    from onnx import helper, numpy_helper
+
+    model = onnx.load_model_from_string(data)
+    [end], last, graph = model.graph.output, model.graph.node[-1], model.graph
+    last.output[0] = "before"
+    axes = []
+    if model.opset_import[0].version >= 18:
+        axes = ["over"]
+        graph.initializer.append(numpy_helper.from_array(np.array([0]), "over"))
+    how = {} if axes else {"axes": [0]}
+    graph.node.append(helper.make_node("ReduceMean", ["before", *axes], ["mean"], **how))
+    graph.node.append(helper.make_node("Sub", ["before", "mean"], [end.name]))
+    return model.SerializeToString()
+
+
 def main() -> None:
     parser = arguments(__doc__, [0, 1, 2, 3, 4])
     parser.add_argument("--hand-ins", type=Path, help="write the lesson's files there, no more")
@@ -160,6 +207,7 @@ def main() -> None:
     record["teacher"] = {"accuracy, transfer set": accuracy(told, labels)}
     twice = [distorted(test, np.random.default_rng((18, n)), **how) for n in (2, 3)]
     ways: list[tuple[str, list[int], int, str, Tensor, Tensor, Any]] = []
+    anew = "labels, drawn anew"
     judged, steps = SETTINGS["judged"], SETTINGS["steps"]
     kinds = [("-".join(map(str, channels)), channels, steps) for channels in SETTINGS["channels"]]
     name = "-".join(map(str, judged))
@@ -168,10 +216,16 @@ def main() -> None:
         ways.append((*kind, "soft targets", inputs, labels, told))
     plain = images[:, None]
     if given.hand_ins:
-        return hand_ins(given.hand_ins, inputs, plain, labels, told)
+        return hand_ins(given.hand_ins, inputs, plain, labels)
     ways.append((name, judged, steps, "labels, undistorted", plain, labels, None))
     cheat = torch.cat(twice), truth.repeat(2)
     ways.append((name, judged, steps, "labels, test digits", *cheat, None))
+    whole, long = SETTINGS["all pixels"], SETTINGS["steps of all pixels"]
+    ways.append((f"{name}, patient", judged, SETTINGS["patient"], anew, plain, labels, None))
+    ways.append((f"{name}, longer", judged, long, "labels", inputs, labels, None))
+    name = "-".join(map(str, whole)) + ", all pixels"
+    ways.append((name, whole, long, "labels", inputs, labels, None))
+    ways.append((name, whole, long, anew, plain, labels, None))
     for seed in given.seeds:
         for name, channels, steps, method, x, y, its_told in ways:
             key = (f"{name} int8", method, seed)
@@ -179,9 +233,10 @@ def main() -> None:
             if done or given.only not in key[0]:
                 continue
             start = time.process_time()
-            net = fit(seed, channels, x, y, its_told, steps)
+            net = fit(seed, channels, x, y, its_told, steps, method == anew)
             seconds = round(time.process_time() - start, 2)
-            for kind, model in (("float32", folded(net)), ("int8", quantized(net, x[:500], 8))):
+            shown = inputs[:500] if method == anew else x[:500]  # for the ranges of 8 bits
+            for kind, model in (("float32", folded(net)), ("int8", quantized(net, shown, 8))):
                 said = tinykd.predict(model, unseen)
                 setting = f"{name} {kind}"
                 if setting not in record["bytes"]:

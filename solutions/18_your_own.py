@@ -74,11 +74,13 @@ LIMIT, SENTENCE_LIMIT = 10_000, 100_000  # bytes of a file
 
 @functools.lru_cache(maxsize=1)
 def test_set():
+    """Images and labels of the test part."""
     return load_mnist("test")
 
 
 @functools.lru_cache(maxsize=4)
 def drawn(seed, count):
+    """Distorted digits and their labels, the same for the same seed."""
     rng = np.random.default_rng(seed)
     images, labels = test_set()
     rows = torch.tensor(rng.permutation(len(images))[:count])
@@ -97,21 +99,23 @@ def mean_rating(ratings):
 
 @functools.lru_cache(maxsize=1)
 def test_sentences():
+    """The words that have numbers, the test sentences, and what people felt of them."""
     texts, ratings, _ = load_sentences("test")
     return known_words(load_sentences("train")[0]), texts, mean_rating(ratings)
 
 
 @functools.lru_cache(maxsize=4)
-def typed(seed, count):
+def typed(seed, count, times):
+    """Misspelt sentences as numbers of words and their ratings, the same for the same seed."""
     rng = np.random.default_rng(seed)
     known, texts, felt = test_sentences()
-    rows = rng.permutation(len(texts))[:count]
+    rows = np.tile(rng.permutation(len(texts))[:count], times)
     return word_numbers(misspelt([texts[n] for n in rows], rng), known), felt[rows]
 
 
-def secret_sentences(rng, count):
-    """Test sentences as numbers (count, 40), misspelt as this generator says, and mean ratings."""
-    return typed(int(rng.integers(2**62)), count)
+def secret_sentences(rng, count, times=1):
+    """Test sentences as numbers (count times, 40), each misspelt so many times, and mean ratings."""
+    return typed(int(rng.integers(2**62)), count, times)
 
 
 # %% role="setup" name="specimens"
@@ -167,23 +171,25 @@ def two_students(rng, count, share=0.8, other=0.6):
 # |---|---|
 # | the file | one ONNX file of at most 10,000 bytes, its numbers inside |
 # | in and out | one input of float32, (N, 1, 28, 28), N open; one output of float32, (N, 10), the largest of a row is the answer |
-# | what it may be made of | the plain operations in `challenge.onnx_file.ALLOWED`: no loops, no branches, no random numbers, no operations of somebody's own; at most 40 million products an input |
+# | what it may be made of | the plain operations in `challenge.onnx_file.ALLOWED`: no loops, no branches, no random numbers, no operations of somebody's own; at most 40 million products an input (an operation without products counts the numbers that it reads) |
 # | how it is written | opset 13 to 21, at most 400 operations (a file that you write by hand says its opset: newer ones are refused) |
 # | who runs it | ONNX Runtime, on one thread, its graph as it is written |
 # | what it may learn from | anything but the test part, in whatever world it lies: it is what you are judged on |
-# | each input by itself | an answer may not depend on the other inputs of a batch |
+# | each input by itself | every digit is asked alone, and that answer counts; 100 of them are asked again in batches of 100 and of 7: a file that answers otherwise there is refused, and earns nothing |
 # | judged on | test digits, each distorted under the instructor's seed |
 #
 # | share right | where it is asked | points |
 # |---|---|---|
 # | the file opens, and is small enough | here | 2 |
 # | at least 60% | here | 1 |
-# | at least 70% | when you are graded | 1 |
-# | at least 86% | when you are graded | 2 |
-# | at least 89% | when you are graded | 2 |
+# | at least 90% | when you are graded | 1 |
+# | at least 96% | when you are graded | 2 |
+# | at least 97% | when you are graded | 2 |
 # | all above that | the board of your class | honour |
 #
-# **Can one cheat?** A file that holds answers has nothing to look them up by: nobody has seen the distorted digits before they are drawn. A file cannot call anybody: ONNX has no operation for it, and files that point to other files are refused. You hand in *data*: no line of yours is run to judge it. What no check can see is a
+# The file that the cells below make, run as they come, reads about 94%: that is half of the points. The other half is for what you change.
+#
+# **Can one cheat?** A file that holds answers has nothing to look them up by: nobody has seen the distorted digits before they are drawn. A file cannot call anybody: ONNX has no operation for it, and files that point to other files are refused. It cannot compare the test digits with one another either, as each is asked alone. You hand in *data*: no line of yours is run to judge it. What no check can see is a
 # student that was *trained* on the test digits. Section 3 measures what that would bring.
 
 # %% role="show" name="world"
@@ -588,7 +594,7 @@ def keep_best(student, train, score, rounds):
 #
 # Now the experiment that your memo will be about; change it as you like. Two arms, the same net, digits, steps, learning rate, seeds and size of file: **labels alone**, and the teacher's **soft targets** at $T = 4$. Each is trained in rounds, and the best round on held-out digits is kept, with your loop.
 #
-# Below the table stand five seeds of ours (`benchmarks/ten_kilobytes.py`; no rounds there, the last step counts), three sizes of file, and two more arms: upright digits instead of distorted ones, and the **cheat**: the 10,000 test digits themselves, each distorted twice, with their labels. The last lines and the diamonds are the files of two people who took up the challenge from this notebook alone, one after the other, and had not seen our students (one training each, on other test draws; `datasets/results/ten_kilobytes_attempts.json`).
+# Below the table stand five seeds of ours (`benchmarks/ten_kilobytes.py`; no rounds there, the last step counts), three sizes of file, and two more arms: upright digits instead of distorted ones, and the **cheat**: the 10,000 test digits themselves, each distorted twice, with their labels. After these comes what a better student did otherwise (three seeds). The last lines and the diamonds are the files of two people who took up the challenge from this notebook alone, one after the other, and had not seen our students (one training each, on other test draws; `datasets/results/ten_kilobytes_attempts.json`).
 #
 # **What do you expect?** Write it down, it goes into the memo. Who wins, by how much, and does it depend on the size? How much will the cheat bring?
 
@@ -655,7 +661,8 @@ def gap(setting, method, rival, other=None, **where):
     return paired_verdict([ours[n] for n in both], [theirs[n] for n in both])
 
 
-settings = sorted(stored["bytes"], key=lambda one: (one.split()[1], stored["bytes"][one]))
+settings = [one for one in stored["bytes"] if "all pixels" not in one and "longer" not in one]
+settings.sort(key=lambda one: (one.split()[1], stored["bytes"][one]))
 print(f"our seeds, % of 4,000 test digits, distorted; {'':15s}soft targets")
 print(f"{'':27s}{'bytes':>7s}{'labels':>9s}{'soft t.':>9s}{'':8s}- labels, points")
 for setting in settings:
@@ -685,8 +692,20 @@ for what, setting, other in (
         mean, half, verdict = gap(setting, arm, arm, other)
         print(f"{what:28s}{arm:13s}{100 * mean:6.2f} ± {100 * half:.2f}, {verdict}")
 
+print("\na better student, from labels, 8 bits; paired over the seeds that both have")
+longer, whole = "10-18-26, longer int8", "8-12-16-16, all pixels int8"
+for what, one, other in (
+    ("patient: drawn anew - once", (patient, "labels, drawn anew"), (patient, "labels")),
+    ("all pixels - 10-18-26, both longer", (whole, "labels"), (longer, "labels")),
+):
+    mean, half, verdict = gap(*one, other[1], other[0])
+    share, count = 100 * np.mean(list(runs(*one).values())), len(runs(*one))
+    print(
+        f"{what:36s}{share:6.2f}%, {100 * mean:5.2f} ± {100 * half:.2f}, {verdict}, {count} seeds"
+    )
+
 attempts = json.loads(data_file("results/ten_kilobytes_attempts.json").read_text())
-print("\nother people's files, and one of this notebook: % of 3 x 10,000 test digits,")
+print("\nother people's files, and three of ours: % of 3 x 10,000 test digits,")
 print("distorted; intervals over digits; one training each")
 for one in attempts["runs"]:
     line = f"{one['net']:24s}{one['bytes']:6,d} bytes"
@@ -720,6 +739,13 @@ for second, what in ((False, "an attempt, int8"), (True, "a second one, 4 bits")
         color=COLORS[2],
         label=f"{what}\n(one training a file)",
     )
+right = 100 * np.mean(list(runs(whole, "labels").values()))
+plt.plot(stored["bytes"][whole] / 1000, right, "P", color=COLORS[0], markersize=9,
+         label="labels, int8, all pixels")  # fmt: skip
+for share in (90, 96, 97):
+    plt.axhline(share, color="gray", linestyle=":", linewidth=0.8)
+plt.text(28, 97.2, "points: 96, 97%", color="gray", fontsize=8, ha="right")
+plt.text(2.9, 90.2, "points: 90%", color="gray", fontsize=8)
 plt.axvline(LIMIT / 1000, color="gray", linewidth=1)
 plt.text(LIMIT / 1000 + 0.3, plt.ylim()[0] + 0.5, "10 kB", color="gray")
 plt.xscale("log")
@@ -730,7 +756,7 @@ plt.ylabel("% of distorted test digits right")
 plt.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5))
 plt.tight_layout()
 plots.show(
-    alt="Accuracy against kilobytes on a logarithmic axis: a curve each for labels and soft targets, in 8 bits and in floats. The 8-bit curves lie far to the left of the float ones at the same height, soft targets a little below labels. Two stars near the line at 10 kB, the patient runs, lie two to three points above these curves. Three triangles, the files of an independent attempt, lie above these: 92% at 3.6 kilobytes, 96% at 5.4 and 98% at 9.8. Three diamonds, those of a second one, lie above all: 98% at 3.0, 98.8% at 5.2 and 99.1% at 9.7."
+    alt="Accuracy against kilobytes on a logarithmic axis, with dotted lines at 90, 96 and 97%, where points are given: a curve each for labels and soft targets, in 8 bits and in floats. The 8-bit curves lie far to the left of the float ones at the same height, soft targets a little below labels. Two stars near the line at 10 kB, the patient runs, lie two to three points above these curves. A plus at 9.3 kilobytes, the net that looks at all pixels, lies just above the line at 97%. Three triangles, the files of an independent attempt, lie above these: 92% at 3.6 kilobytes, 96% at 5.4 and 98% at 9.8. Three diamonds, those of a second one, lie above all: 98% at 3.0, 98.8% at 5.2 and 99.1% at 9.7."
 )
 
 # %% [markdown]
@@ -740,9 +766,12 @@ plots.show(
 # - **Eight bits cost nothing that five seeds can see**: for 10-18-26, 8 bits minus floats is 0.01 ± 0.09 points for labels and -0.04 ± 0.08 for soft targets, in a file of little more than a third.
 # - **Width pays as long as there is little of it**: from 4-8-12 to 10-18-26 labels gain 9.84 ± 1.44 points, in a file a bit more than twice as large; the last step of it, from 8-16-24, is worth 0.67 ± 0.58.
 # - **Patience costs no byte**: ten passes instead of two bring 3.22 ± 0.64 points to labels and 2.75 ± 0.67 to soft targets. (The file's settings say 500 steps; passes are whole, and two of them are 400.) It need not be the number of passes alone: the file of this notebook has made three, with a rate that falls between them, and stands near the patient ones (94.26%, on other test draws).
+# - **Looking at all pixels pays**: four convolutions of 3 × 3 with 8, 12, 16 and 16 channels (batch norm and ReLU each, max pooling by 2 after the first two, then the mean over places and a linear layer; 9,300 bytes in 8 bits) read 97.05% where 10-18-26 reads 94.88%, after as many steps (3,200), from the same digits: 2.17 ± 1.07 points, 3 seeds. It is labels alone.
+# - **New distortions are undecided here**: with digits distorted anew in every pass the patient net gains 0.47 ± 0.65 points, three seeds, not shown. The net of all pixels reads more with them (98.17 against 97.56% in the lines below the table), but those are two files of one training each.
+# - **Where do the points end?** The dotted lines are the scale. This table is of the first 4,000 test digits, and you are judged on all 10,000, of which the others are easier: on all of them one net of all pixels reads 97.56 ± 0.23%, and one whose digits were distorted anew in every pass 98.17 ± 0.21%, as the lines below the table have it.
 # - **The world matters more than the choice between labels and teacher**: the same digits undistorted cost 10.05 ± 1.59 points.
 # - **The cheat pays**: training on the test digits brings 1.18 ± 0.68 points, although each comes distorted in another way than it is judged. It is a small gain, and a false one: it says nothing of digits from other hands. No check sees it. A board of honest people does without.
-# - **Our students are not the end of it**: the attempt reads 97.77 ± 0.23% of the digits with 9,781 bytes, 3.50 ± 0.30 points more than the file of this notebook that was judged beside it (94.26 ± 0.34%). A file of 5,355 bytes is ahead as well, by 1.62 ± 0.31 points. It did much otherwise: convolutions of 5 × 5 with stride 2, 3 × 3 with stride 2 and 3 × 3 (each with batch norm and ReLU) see all 28 × 28 pixels; labels alone; eight drawings of distortions, another one each epoch in turn; 3,000 steps of 128 digits; AdamW, its rate along one cycle up to 0.01 and down to almost 0; the last step kept. All of that at once, with one seed: nothing here says what did it. New distortions (`distorted` with another generator; the teacher has not been asked about those) and a rate that falls to the end are allowed, and are what we would try first.
+# - **Our students are not the end of it**: the attempt reads 97.77 ± 0.23% of the digits with 9,781 bytes, 3.50 ± 0.30 points more than the file of this notebook that was judged beside it (94.26 ± 0.34%). A file of 5,355 bytes is ahead as well, by 1.62 ± 0.31 points. It did much otherwise: convolutions of 5 × 5 with stride 2, 3 × 3 with stride 2 and 3 × 3 (each with batch norm and ReLU) see all 28 × 28 pixels; labels alone; eight drawings of distortions, another one each epoch in turn; 3,000 steps of 128 digits; AdamW, its rate along one cycle up to 0.01 and down to almost 0; the last step kept. All of that at once, with one seed. (Distortions of your own are allowed: `distorted` with another generator, or as `augment` of `Batches`. The teacher has not been asked about those.)
 # - **Nor is that attempt**: a second one reads 98.17 ± 0.15% with 2,986 bytes and 99.08 ± 0.11% with 9,678. Its weights have *four* bits from the first step on, two to a byte (`DequantizeLinear` of opset 21 reads INT4; the file was written by hand, with `onnx.helper`, which also saves some 2,000 bytes of the exporter's paper); four convolutions of 3 × 3, max pooling, all pixels; labels alone; each digit distorted anew in every epoch, 24 to 38 of them. Again all at once, one training a file.
 #
 # ## 4 · Hand it in
@@ -754,7 +783,9 @@ plots.show(
 #
 # **Only the assignment may stand in the cell.** It is read as data, none of it is run when you are graded, and a cell that holds anything else but comments is refused. Your notebook does not notice: with a `print` behind the file the checks below pass, and `tinykd check` takes all points of the exercise.
 #
-# <details><summary>If it is refused</summary>The words of the check say why. A fixed batch or another shape: export with <code>compress.to_onnx(model, x[:2], path)</code>, where <code>x</code> is (N, 1, 28, 28). Too large: count (exercise 1), take 8 bits, <code>challenge.short_names</code>. An operation that is not run: build the net of others.</details>
+# The cells as they come earn 4 points of 8. For the others try what section 3 found to pay, and choose on `held_x`. A minute or two of training is enough for all of them.
+#
+# <details><summary>If it is refused</summary>The words of the check say why. Answers that are others in a batch: something is computed over the first axis, or is still training (a batch norm, dropout: call <code>eval()</code>). A fixed batch or another shape: export with <code>compress.to_onnx(model, x[:2], path)</code>, where <code>x</code> is (N, 1, 28, 28). Too large: count (exercise 1), take 8 bits, <code>challenge.short_names</code>. An operation that is not run: build the net of others.</details>
 
 # %% role="show" name="file"
 chosen = max(students, key=lambda one: shares[one[0]][seeds.index(one[1])])  # on held-out digits
@@ -769,42 +800,38 @@ path = challenge.hand_in("digit_student", file, folder)
 # YOUR FILE: write  %load ten_kilobytes/digit_student.py  here, alone, and run the cell twice
 digit_student = ...
 
-# %% role="check" name="digit_student.size" points=1 constant=true hint="Count before you train; 8 bits; challenge.short_names."
-check("digit_student.size", judging.size(check.given("digit_student", digit_student), LIMIT))
+# %% role="check" name="digit_student.size" points=1 constant=true hint="A file that opens, of at most 10,000 bytes. Count before you train; 8 bits; challenge.short_names."
+digits, _ = secret_digits(check.rng("digit_student.opens"), 110)
+text = check.given("digit_student", digit_student)
+check("digit_student.size", judging.size(text, LIMIT, digits))
 
 # %% role="check" name="digit_student.opens" points=1 constant=true hint="One ONNX file that takes (N, 1, 28, 28) and gives (N, 10), as compress.to_onnx writes it; see the rules."
-digits, _ = secret_digits(check.rng("digit_student.opens"), 20)
+digits, _ = secret_digits(check.rng("digit_student.opens"), 110)
 check("digit_student.opens", judging.opens(check.given("digit_student", digit_student), digits))
 
 # %% role="check" name="digit_student.reads" points=1 constant=true hint="At least 60% of distorted digits. Was it trained, and on distorted ones?"
-digits = secret_digits(check.rng("digit_student.reads"), 300)
+digits = secret_digits(check.rng("digit_student.reads"), 200)
 text = check.given("digit_student", digit_student)
 check("digit_student.reads", judging.reaches(text, LIMIT, *digits, 0.60))
 
-# %% role="hidden" name="digit_student.good" points=1 constant=true hint="At least 70% of secret digits, in a file of at most 10,000 bytes."
-digits = secret_digits(check.rng("digit_student.secret"), 600)
+# %% role="hidden" name="digit_student.good" points=1 constant=true hint="At least 90% of secret digits, in a file of at most 10,000 bytes."
+digits = secret_digits(check.rng("digit_student.secret"), 1600)
 text = check.given("digit_student", digit_student)
-check("digit_student.good", judging.reaches(text, LIMIT, *digits, 0.70))
+check("digit_student.good", judging.reaches(text, LIMIT, *digits, 0.90))
 
-# %% role="hidden" name="digit_student.better" points=2 constant=true hint="At least 86% of secret digits, in a file of at most 10,000 bytes."
-digits = secret_digits(check.rng("digit_student.secret"), 600)
+# %% role="hidden" name="digit_student.better" points=2 constant=true hint="At least 96% of secret digits, in a file of at most 10,000 bytes."
+digits = secret_digits(check.rng("digit_student.secret"), 1600)
 text = check.given("digit_student", digit_student)
-check("digit_student.better", judging.reaches(text, LIMIT, *digits, 0.86))
+check("digit_student.better", judging.reaches(text, LIMIT, *digits, 0.96))
 
-# %% role="hidden" name="digit_student.best" points=2 constant=true hint="At least 89% of secret digits, in a file of at most 10,000 bytes."
-digits = secret_digits(check.rng("digit_student.secret"), 600)
+# %% role="hidden" name="digit_student.best" points=2 constant=true hint="At least 97% of secret digits, in a file of at most 10,000 bytes."
+digits = secret_digits(check.rng("digit_student.secret"), 1600)
 text = check.given("digit_student", digit_student)
-if judging.size(text, LIMIT) == judging.FITS:
+if judging.size(text, LIMIT, digits[0]) == judging.FITS:
     many = secret_digits(check.rng("digit_student.board"), 5000)
     measure = lambda: 100 * judging.share_right(text, LIMIT, *many)
     check.measured("% of secret digits right, at 10 kB", measure)
-check("digit_student.best", judging.reaches(text, LIMIT, *digits, 0.89))
-
-# %% role="alternative" of="digit_student" name="digit_student.other_arm" file="18_your_own/other_arm.onnx"
-digit_student = ...
-
-# %% role="alternative" of="digit_student" name="digit_student.probabilities" file="18_your_own/probabilities.onnx"
-digit_student = ...
+check("digit_student.best", judging.reaches(text, LIMIT, *digits, 0.97))
 
 # %% role="mutant" of="digit_student" name="digit_student.in_floats" file="18_your_own/in_floats.onnx" loses="digit_student.size, digit_student.reads, digit_student.good, digit_student.better, digit_student.best, memo.file" hint="That file holds floats of 32 bits. compress.quantized makes a student of 8 bits, and to_onnx writes it as such."
 digit_student = ...
@@ -812,22 +839,31 @@ digit_student = ...
 # %% role="mutant" of="digit_student" name="digit_student.untrained" file="18_your_own/untrained.onnx" loses="digit_student.reads, digit_student.good, digit_student.better, digit_student.best, memo.file" hint="It answers as a net that has not been trained. Was the right one exported?"
 digit_student = ...
 
-# %% role="mutant" of="digit_student" name="digit_student.undistorted" file="18_your_own/undistorted.onnx" loses="digit_student.better, digit_student.best, memo.file" hint="It was trained on upright digits, and these are turned and moved: train on x, not on images."
+# %% role="mutant" of="digit_student" name="digit_student.undistorted" file="18_your_own/undistorted.onnx" loses="digit_student.good, digit_student.better, digit_student.best, memo.file" hint="It was trained on upright digits, and these are turned and moved: train on x, not on images."
 digit_student = ...
+
+# %% role="mutant" of="digit_student" name="digit_student.of_the_cells" file="18_your_own/of_the_cells.onnx" loses="digit_student.better, digit_student.best" hint="As good as what the cells make as they come, which is half of the points."
+digit_student = ...
+
+# %% role="mutant" of="digit_student" name="digit_student.of_batch" file="18_your_own/of_batch.onnx" loses="digit_student.opens, digit_student.size, digit_student.reads, digit_student.good, digit_student.better, digit_student.best, memo.file" hint="Its answer to one digit depends on the others in the batch: nothing may be computed over the first axis, such as a mean, or a batch norm that is still training."
+digit_student = ...
+
+# %% role="mutant" of="digit_student" name="digit_student.empty" loses="digit_student.opens, digit_student.size, digit_student.reads, digit_student.good, digit_student.better, digit_student.best, memo.file" hint="The text is empty: nothing is small, and opens nothing."
+digit_student = ""
 
 # %% role="mutant" of="digit_student" name="digit_student.of_images" file="18_your_own/of_images.onnx" loses="digit_student.opens, digit_student.size, digit_student.reads, digit_student.good, digit_student.better, digit_student.best, memo.file" hint="It takes pictures of 14 x 14, and the judge's have 28 x 28: the averaging is part of the net, and belongs into the file."
 digit_student = ...
 
-# %% role="mutant" of="digit_student" name="digit_student.fixed_batch" file="18_your_own/fixed_batch.onnx" loses="digit_student.opens, digit_student.reads, digit_student.good, digit_student.better, digit_student.best, memo.file" hint="It takes batches of one size alone: export with the first size left open, as compress.to_onnx does."
+# %% role="mutant" of="digit_student" name="digit_student.fixed_batch" file="18_your_own/fixed_batch.onnx" loses="digit_student.opens, digit_student.size, digit_student.reads, digit_student.good, digit_student.better, digit_student.best, memo.file" hint="It takes batches of one size alone: export with the first size left open, as compress.to_onnx does."
 digit_student = ...
 
-# %% role="mutant" of="digit_student" name="digit_student.not_finite" file="18_your_own/not_finite.onnx" loses="digit_student.opens, digit_student.reads, digit_student.good, digit_student.better, digit_student.best, memo.file" hint="A logarithm of a logit is NaN where the logit is negative. Hand in the logits."
+# %% role="mutant" of="digit_student" name="digit_student.not_finite" file="18_your_own/not_finite.onnx" loses="digit_student.opens, digit_student.size, digit_student.reads, digit_student.good, digit_student.better, digit_student.best, memo.file" hint="A logarithm of a logit is NaN where the logit is negative. Hand in the logits."
 digit_student = ...
 
-# %% role="mutant" of="digit_student" name="digit_student.cut_off" file="18_your_own/cut_off.onnx" loses="digit_student.opens, digit_student.reads, digit_student.good, digit_student.better, digit_student.best, memo.file" hint="The end of the file is missing: fill the cell with %load, which takes all of its lines."
+# %% role="mutant" of="digit_student" name="digit_student.cut_off" file="18_your_own/cut_off.onnx" loses="digit_student.opens, digit_student.size, digit_student.reads, digit_student.good, digit_student.better, digit_student.best, memo.file" hint="The end of the file is missing: fill the cell with %load, which takes all of its lines."
 digit_student = ...
 
-# %% role="mutant" of="digit_student" name="digit_student.weights_elsewhere" file="18_your_own/weights_elsewhere.onnx" loses="digit_student.opens, digit_student.reads, digit_student.good, digit_student.better, digit_student.best, memo.file" hint="Its weights lie in a second file, which you have not handed in: export with external_data=False."
+# %% role="mutant" of="digit_student" name="digit_student.weights_elsewhere" file="18_your_own/weights_elsewhere.onnx" loses="digit_student.opens, digit_student.size, digit_student.reads, digit_student.good, digit_student.better, digit_student.best, memo.file" hint="Its weights lie in a second file, which you have not handed in: export with external_data=False."
 digit_student = ...
 
 # %% role="mutant" of="digit_student" name="digit_student.a_path" loses="digit_student.opens, digit_student.size, digit_student.reads, digit_student.good, digit_student.better, digit_student.best, memo.file" hint="That is the name of a file. The cell holds the file itself, as text: challenge.hand_in writes it."
@@ -840,7 +876,7 @@ digit_student = "ten_kilobytes/digit_student.onnx"
 #
 # ### Exercise 4: the memo
 # A dict, about *your* experiment with the **digits**: `student` is the arm that your file of exercise 3 comes from. Again only the assignment may stand in the cell, with the numbers written out: an `m = 0.005` before it passes here, and costs all points of the memo at `tinykd check`. The checks hold it against itself: they compute interval and verdict from your per-seed numbers, with lesson 05's `paired_verdict`, and compare. A verdict of "not shown" earns all points; a verdict that its numbers do not carry earns none. The last check, when you are graded, asks whether
-# the file that you have handed in can belong to this experiment: on secret digits it must be within 5 points of the mean of `student`.
+# the file that you have handed in can belong to this experiment: on secret digits it must be within 6 points of the mean of `student`.
 #
 # | key | |
 # |---|---|
@@ -859,16 +895,16 @@ digit_student = "ten_kilobytes/digit_student.onnx"
 # %% role="answer" name="memo" literal=true
 # YOUR MEMO: a dict with the ten keys of the table, numbers written out
 memo = {
-    "question": "Does a teacher help a student of 10 kB to read distorted digits?",
-    "prediction": "I expect the teacher to be one point ahead of labels, as in lesson 08, or a little less, because it has never seen turned digits.",
-    "same_budget": "the same net (10-18-26, 8 bits), 20,000 digits, 2,000 steps, learning rate, seeds and size of file",
-    "baseline": "labels alone, no teacher",
-    "seeds": [0, 1, 2, 3, 4],
-    "student": [0.9313, 0.932, 0.9323, 0.9323, 0.9293],
-    "against": [0.9447, 0.9465, 0.9477, 0.9417, 0.9443],
+    "question": "Does a net that sees all pixels read better, at 10 kB, than one that sees means of four?",
+    "prediction": "I expect two points or more, because a stroke is thinner than the four pixels that are averaged.",
+    "same_budget": "the same 20,000 digits and labels, each distorted once, 3,200 steps, learning rate, seeds, 8 bits; both files below 10,000 bytes; what I hand in is the first net, with its digits distorted anew in every pass",
+    "baseline": "pooled_convnet(10, 18, 26), labels alone",
+    "seeds": [0, 1, 2],
+    "student": [0.97225, 0.97075, 0.9685],
+    "against": [0.9475, 0.94725, 0.95175],
     "margin": 0.005,
-    "gain": [-0.0166, -0.0105],
-    "verdict": "not better",
+    "gain": [0.011, 0.0324],
+    "verdict": "better",
 }
 
 # %% role="check" name="memo.form" points=1 constant=true hint="All ten keys, and words enough in the four texts: different ones, of two letters or more."
@@ -883,264 +919,249 @@ check("memo.gain", memos.interval(check.given("memo", memo)))
 # %% role="check" name="memo.verdict" points=2 constant=true hint="Not better: the whole interval lies below the margin. Better: otherwise, if all of it lies above 0. Else not shown. It is the interval of your numbers; where memo.seeds is lost, mend that first."
 check("memo.verdict", memos.conclusion(check.given("memo", memo)))
 
-# %% role="hidden" name="memo.file" points=2 constant=true hint="The file that you have handed in belongs to the memo's experiment: its share is within 5 points of the mean of student."
-digits = secret_digits(check.rng("memo.file"), 1000)
+# %% role="hidden" name="memo.file" points=2 constant=true hint="The file that you have handed in belongs to the memo's experiment: its share is within 6 points of the mean of student."
+digits = secret_digits(check.rng("digit_student.secret"), 1600)
 share = judging.share_right(digit_student, LIMIT, *digits)
-check("memo.file", memos.agrees(check.given("memo", memo), share, 0.05))
+check("memo.file", memos.agrees(check.given("memo", memo), share, 0.06))
 
 
-# %% role="alternative" of="memo" name="memo.four_seeds_fewer"
+# %% role="alternative" of="memo" name="memo.large_margin"
 memo = {
-    "question": "Does a teacher help a student of 10 kB to read distorted digits?",
-    "prediction": "I expect the teacher to be one point ahead of labels, as in lesson 08, or a little less, because it has never seen turned digits.",
-    "same_budget": "the same net (10-18-26, 8 bits), 20,000 digits, 2,000 steps, learning rate, seeds and size of file",
-    "baseline": "labels alone, no teacher",
-    "seeds": [0, 1, 2, 3],
-    "student": [0.9313, 0.932, 0.9323, 0.9323],
-    "against": [0.9447, 0.9465, 0.9477, 0.9417],
-    "margin": 0.005,
-    "gain": [-0.0174, -0.009],
+    "question": "Does a net that sees all pixels read better, at 10 kB, than one that sees means of four?",
+    "prediction": "I expect two points or more, because a stroke is thinner than the four pixels that are averaged.",
+    "same_budget": "the same 20,000 digits and labels, each distorted once, 3,200 steps, learning rate, seeds, 8 bits; both files below 10,000 bytes; what I hand in is the first net, with its digits distorted anew in every pass",
+    "baseline": "pooled_convnet(10, 18, 26), labels alone",
+    "seeds": [0, 1, 2],
+    "student": [0.97225, 0.97075, 0.9685],
+    "against": [0.9475, 0.94725, 0.95175],
+    "margin": 0.08,
+    "gain": [0.011, 0.0324],
     "verdict": "not better",
-}
-
-
-# %% role="alternative" of="memo" name="memo.labels_as_student"
-memo = {
-    "question": "Are labels alone better than a teacher for a student of 10 kB?",
-    "prediction": "I expect the teacher to be one point ahead of labels, as in lesson 08, or a little less, because it has never seen turned digits.",
-    "same_budget": "the same net (10-18-26, 8 bits), 20,000 digits, 2,000 steps, learning rate, seeds and size of file",
-    "baseline": "the teacher's soft targets",
-    "seeds": [0, 1, 2, 3, 4],
-    "student": [0.9447, 0.9465, 0.9477, 0.9417, 0.9443],
-    "against": [0.9313, 0.932, 0.9323, 0.9323, 0.9293],
-    "margin": 0.005,
-    "gain": [0.0105, 0.0166],
-    "verdict": "better",
 }
 
 
 # %% role="mutant" of="memo" name="memo.contradicts" loses="memo.verdict" hint="The verdict does not follow from the numbers: compare the ends of the interval with the margin and with 0."
 memo = {
-    "question": "Does a teacher help a student of 10 kB to read distorted digits?",
-    "prediction": "I expect the teacher to be one point ahead of labels, as in lesson 08, or a little less, because it has never seen turned digits.",
-    "same_budget": "the same net (10-18-26, 8 bits), 20,000 digits, 2,000 steps, learning rate, seeds and size of file",
-    "baseline": "labels alone, no teacher",
-    "seeds": [0, 1, 2, 3, 4],
-    "student": [0.9313, 0.932, 0.9323, 0.9323, 0.9293],
-    "against": [0.9447, 0.9465, 0.9477, 0.9417, 0.9443],
+    "question": "Does a net that sees all pixels read better, at 10 kB, than one that sees means of four?",
+    "prediction": "I expect two points or more, because a stroke is thinner than the four pixels that are averaged.",
+    "same_budget": "the same 20,000 digits and labels, each distorted once, 3,200 steps, learning rate, seeds, 8 bits; both files below 10,000 bytes; what I hand in is the first net, with its digits distorted anew in every pass",
+    "baseline": "pooled_convnet(10, 18, 26), labels alone",
+    "seeds": [0, 1, 2],
+    "student": [0.97225, 0.97075, 0.9685],
+    "against": [0.9475, 0.94725, 0.95175],
     "margin": 0.005,
-    "gain": [-0.0166, -0.0105],
-    "verdict": "better",
+    "gain": [0.011, 0.0324],
+    "verdict": "not better",
 }
 
 
 # %% role="mutant" of="memo" name="memo.spread" loses="memo.gain" hint="That is the spread of single seeds around the mean. The interval is t s / sqrt(n): mean_interval."
 memo = {
-    "question": "Does a teacher help a student of 10 kB to read distorted digits?",
-    "prediction": "I expect the teacher to be one point ahead of labels, as in lesson 08, or a little less, because it has never seen turned digits.",
-    "same_budget": "the same net (10-18-26, 8 bits), 20,000 digits, 2,000 steps, learning rate, seeds and size of file",
-    "baseline": "labels alone, no teacher",
-    "seeds": [0, 1, 2, 3, 4],
-    "student": [0.9313, 0.932, 0.9323, 0.9323, 0.9293],
-    "against": [0.9447, 0.9465, 0.9477, 0.9417, 0.9443],
+    "question": "Does a net that sees all pixels read better, at 10 kB, than one that sees means of four?",
+    "prediction": "I expect two points or more, because a stroke is thinner than the four pixels that are averaged.",
+    "same_budget": "the same 20,000 digits and labels, each distorted once, 3,200 steps, learning rate, seeds, 8 bits; both files below 10,000 bytes; what I hand in is the first net, with its digits distorted anew in every pass",
+    "baseline": "pooled_convnet(10, 18, 26), labels alone",
+    "seeds": [0, 1, 2],
+    "student": [0.97225, 0.97075, 0.9685],
+    "against": [0.9475, 0.94725, 0.95175],
     "margin": 0.005,
-    "gain": [-0.016, -0.0111],
-    "verdict": "not better",
+    "gain": [0.0174, 0.026],
+    "verdict": "better",
 }
 
 
 # %% role="mutant" of="memo" name="memo.unpaired" loses="memo.gain" hint="That interval puts the two arms' intervals together. Subtract seed by seed first."
 memo = {
-    "question": "Does a teacher help a student of 10 kB to read distorted digits?",
-    "prediction": "I expect the teacher to be one point ahead of labels, as in lesson 08, or a little less, because it has never seen turned digits.",
-    "same_budget": "the same net (10-18-26, 8 bits), 20,000 digits, 2,000 steps, learning rate, seeds and size of file",
-    "baseline": "labels alone, no teacher",
-    "seeds": [0, 1, 2, 3, 4],
-    "student": [0.9313, 0.932, 0.9323, 0.9323, 0.9293],
-    "against": [0.9447, 0.9465, 0.9477, 0.9417, 0.9443],
+    "question": "Does a net that sees all pixels read better, at 10 kB, than one that sees means of four?",
+    "prediction": "I expect two points or more, because a stroke is thinner than the four pixels that are averaged.",
+    "same_budget": "the same 20,000 digits and labels, each distorted once, 3,200 steps, learning rate, seeds, 8 bits; both files below 10,000 bytes; what I hand in is the first net, with its digits distorted anew in every pass",
+    "baseline": "pooled_convnet(10, 18, 26), labels alone",
+    "seeds": [0, 1, 2],
+    "student": [0.97225, 0.97075, 0.9685],
+    "against": [0.9475, 0.94725, 0.95175],
     "margin": 0.005,
-    "gain": [-0.0168, -0.0103],
-    "verdict": "not better",
+    "gain": [0.0138, 0.0295],
+    "verdict": "better",
 }
 
 
 # %% role="mutant" of="memo" name="memo.few_seeds" loses="memo.seeds, memo.gain, memo.verdict, memo.file" hint="Two seeds are an anecdote: three at least."
 memo = {
-    "question": "Does a teacher help a student of 10 kB to read distorted digits?",
-    "prediction": "I expect the teacher to be one point ahead of labels, as in lesson 08, or a little less, because it has never seen turned digits.",
-    "same_budget": "the same net (10-18-26, 8 bits), 20,000 digits, 2,000 steps, learning rate, seeds and size of file",
-    "baseline": "labels alone, no teacher",
+    "question": "Does a net that sees all pixels read better, at 10 kB, than one that sees means of four?",
+    "prediction": "I expect two points or more, because a stroke is thinner than the four pixels that are averaged.",
+    "same_budget": "the same 20,000 digits and labels, each distorted once, 3,200 steps, learning rate, seeds, 8 bits; both files below 10,000 bytes; what I hand in is the first net, with its digits distorted anew in every pass",
+    "baseline": "pooled_convnet(10, 18, 26), labels alone",
     "seeds": [0, 1],
-    "student": [0.9313, 0.932],
-    "against": [0.9447, 0.9465],
+    "student": [0.97225, 0.97075],
+    "against": [0.9475, 0.94725],
     "margin": 0.005,
-    "gain": [-0.0166, -0.0105],
-    "verdict": "not better",
+    "gain": [0.011, 0.0324],
+    "verdict": "better",
 }
 
 
 # %% role="mutant" of="memo" name="memo.in_percent" loses="memo.seeds, memo.gain, memo.verdict, memo.file" hint="Shares are asked for, between 0 and 1, not percent."
 memo = {
-    "question": "Does a teacher help a student of 10 kB to read distorted digits?",
-    "prediction": "I expect the teacher to be one point ahead of labels, as in lesson 08, or a little less, because it has never seen turned digits.",
-    "same_budget": "the same net (10-18-26, 8 bits), 20,000 digits, 2,000 steps, learning rate, seeds and size of file",
-    "baseline": "labels alone, no teacher",
-    "seeds": [0, 1, 2, 3, 4],
-    "student": [93.13, 93.2, 93.23, 93.23, 92.93],
-    "against": [94.47, 94.65, 94.77, 94.17, 94.43],
+    "question": "Does a net that sees all pixels read better, at 10 kB, than one that sees means of four?",
+    "prediction": "I expect two points or more, because a stroke is thinner than the four pixels that are averaged.",
+    "same_budget": "the same 20,000 digits and labels, each distorted once, 3,200 steps, learning rate, seeds, 8 bits; both files below 10,000 bytes; what I hand in is the first net, with its digits distorted anew in every pass",
+    "baseline": "pooled_convnet(10, 18, 26), labels alone",
+    "seeds": [0, 1, 2],
+    "student": [97.225, 97.075, 96.85],
+    "against": [94.75, 94.725, 95.175],
     "margin": 0.005,
-    "gain": [-0.0166, -0.0105],
-    "verdict": "not better",
+    "gain": [0.011, 0.0324],
+    "verdict": "better",
 }
 
 
 # %% role="mutant" of="memo" name="memo.no_prediction" loses="memo.form" hint="A prediction says what you expected, and why, before you looked: 8 words or more."
 memo = {
-    "question": "Does a teacher help a student of 10 kB to read distorted digits?",
+    "question": "Does a net that sees all pixels read better, at 10 kB, than one that sees means of four?",
     "prediction": "it helps",
-    "same_budget": "the same net (10-18-26, 8 bits), 20,000 digits, 2,000 steps, learning rate, seeds and size of file",
-    "baseline": "labels alone, no teacher",
-    "seeds": [0, 1, 2, 3, 4],
-    "student": [0.9313, 0.932, 0.9323, 0.9323, 0.9293],
-    "against": [0.9447, 0.9465, 0.9477, 0.9417, 0.9443],
+    "same_budget": "the same 20,000 digits and labels, each distorted once, 3,200 steps, learning rate, seeds, 8 bits; both files below 10,000 bytes; what I hand in is the first net, with its digits distorted anew in every pass",
+    "baseline": "pooled_convnet(10, 18, 26), labels alone",
+    "seeds": [0, 1, 2],
+    "student": [0.97225, 0.97075, 0.9685],
+    "against": [0.9475, 0.94725, 0.95175],
     "margin": 0.005,
-    "gain": [-0.0166, -0.0105],
-    "verdict": "not better",
+    "gain": [0.011, 0.0324],
+    "verdict": "better",
 }
 
 
 # %% role="mutant" of="memo" name="memo.no_question" loses="memo.form" hint="A question ends in a question mark. What you wrote is a claim."
 memo = {
-    "question": "We show that a teacher helps a student of 10 kB.",
-    "prediction": "I expect the teacher to be one point ahead of labels, as in lesson 08, or a little less, because it has never seen turned digits.",
-    "same_budget": "the same net (10-18-26, 8 bits), 20,000 digits, 2,000 steps, learning rate, seeds and size of file",
-    "baseline": "labels alone, no teacher",
-    "seeds": [0, 1, 2, 3, 4],
-    "student": [0.9313, 0.932, 0.9323, 0.9323, 0.9293],
-    "against": [0.9447, 0.9465, 0.9477, 0.9417, 0.9443],
+    "question": "We show that a net of 10 kB reads better where it sees all pixels.",
+    "prediction": "I expect two points or more, because a stroke is thinner than the four pixels that are averaged.",
+    "same_budget": "the same 20,000 digits and labels, each distorted once, 3,200 steps, learning rate, seeds, 8 bits; both files below 10,000 bytes; what I hand in is the first net, with its digits distorted anew in every pass",
+    "baseline": "pooled_convnet(10, 18, 26), labels alone",
+    "seeds": [0, 1, 2],
+    "student": [0.97225, 0.97075, 0.9685],
+    "against": [0.9475, 0.94725, 0.95175],
     "margin": 0.005,
-    "gain": [-0.0166, -0.0105],
-    "verdict": "not better",
+    "gain": [0.011, 0.0324],
+    "verdict": "better",
 }
 
 
 # %% role="mutant" of="memo" name="memo.unequal" loses="memo.seeds, memo.gain, memo.verdict, memo.file" hint="A number for each seed, of both arms: pairs are compared."
 memo = {
-    "question": "Does a teacher help a student of 10 kB to read distorted digits?",
-    "prediction": "I expect the teacher to be one point ahead of labels, as in lesson 08, or a little less, because it has never seen turned digits.",
-    "same_budget": "the same net (10-18-26, 8 bits), 20,000 digits, 2,000 steps, learning rate, seeds and size of file",
-    "baseline": "labels alone, no teacher",
-    "seeds": [0, 1, 2, 3, 4],
-    "student": [0.9313, 0.932, 0.9323, 0.9323, 0.9293],
-    "against": [0.9447, 0.9465, 0.9477, 0.9417],
+    "question": "Does a net that sees all pixels read better, at 10 kB, than one that sees means of four?",
+    "prediction": "I expect two points or more, because a stroke is thinner than the four pixels that are averaged.",
+    "same_budget": "the same 20,000 digits and labels, each distorted once, 3,200 steps, learning rate, seeds, 8 bits; both files below 10,000 bytes; what I hand in is the first net, with its digits distorted anew in every pass",
+    "baseline": "pooled_convnet(10, 18, 26), labels alone",
+    "seeds": [0, 1, 2],
+    "student": [0.97225, 0.97075, 0.9685],
+    "against": [0.9475, 0.94725],
     "margin": 0.005,
-    "gain": [-0.0166, -0.0105],
-    "verdict": "not better",
+    "gain": [0.011, 0.0324],
+    "verdict": "better",
 }
 
 
 # %% role="mutant" of="memo" name="memo.of_another" loses="memo.file" hint="These are not the shares of the student that you handed in."
 memo = {
-    "question": "Does a teacher help a student of 10 kB to read distorted digits?",
-    "prediction": "I expect the teacher to be one point ahead of labels, as in lesson 08, or a little less, because it has never seen turned digits.",
-    "same_budget": "the same net (10-18-26, 8 bits), 20,000 digits, 2,000 steps, learning rate, seeds and size of file",
-    "baseline": "labels alone, no teacher",
-    "seeds": [0, 1, 2, 3, 4],
-    "student": [0.6313, 0.632, 0.6323, 0.6323, 0.6293],
-    "against": [0.6447, 0.6465, 0.6477, 0.6417, 0.6443],
+    "question": "Does a net that sees all pixels read better, at 10 kB, than one that sees means of four?",
+    "prediction": "I expect two points or more, because a stroke is thinner than the four pixels that are averaged.",
+    "same_budget": "the same 20,000 digits and labels, each distorted once, 3,200 steps, learning rate, seeds, 8 bits; both files below 10,000 bytes; what I hand in is the first net, with its digits distorted anew in every pass",
+    "baseline": "pooled_convnet(10, 18, 26), labels alone",
+    "seeds": [0, 1, 2],
+    "student": [0.67225, 0.67075, 0.6685],
+    "against": [0.6475, 0.64725, 0.65175],
     "margin": 0.005,
-    "gain": [-0.0166, -0.0105],
-    "verdict": "not better",
+    "gain": [0.011, 0.0324],
+    "verdict": "better",
 }
 
 
 # %% role="mutant" of="memo" name="memo.filled_up" loses="memo.form" hint="The texts are there to be read. Only different words of two letters or more count."
 memo = {
-    "question": "Does a teacher help a student of 10 kB to read distorted digits?",
+    "question": "Does a net that sees all pixels read better, at 10 kB, than one that sees means of four?",
     "prediction": "x x x x x x x x x x",
-    "same_budget": "the same net (10-18-26, 8 bits), 20,000 digits, 2,000 steps, learning rate, seeds and size of file",
+    "same_budget": "the same 20,000 digits and labels, each distorted once, 3,200 steps, learning rate, seeds, 8 bits; both files below 10,000 bytes; what I hand in is the first net, with its digits distorted anew in every pass",
     "baseline": "labels labels labels",
-    "seeds": [0, 1, 2, 3, 4],
-    "student": [0.9313, 0.932, 0.9323, 0.9323, 0.9293],
-    "against": [0.9447, 0.9465, 0.9477, 0.9417, 0.9443],
+    "seeds": [0, 1, 2],
+    "student": [0.97225, 0.97075, 0.9685],
+    "against": [0.9475, 0.94725, 0.95175],
     "margin": 0.005,
-    "gain": [-0.0166, -0.0105],
-    "verdict": "not better",
+    "gain": [0.011, 0.0324],
+    "verdict": "better",
 }
 
 
 # %% role="mutant" of="memo" name="memo.seeds_are_floats" loses="memo.seeds, memo.gain, memo.verdict, memo.file" hint="A seed is a whole number: 0, not 0.0."
 memo = {
-    "question": "Does a teacher help a student of 10 kB to read distorted digits?",
-    "prediction": "I expect the teacher to be one point ahead of labels, as in lesson 08, or a little less, because it has never seen turned digits.",
-    "same_budget": "the same net (10-18-26, 8 bits), 20,000 digits, 2,000 steps, learning rate, seeds and size of file",
-    "baseline": "labels alone, no teacher",
-    "seeds": [0.0, 1.0, 2.0, 3.0, 4.0],
-    "student": [0.9313, 0.932, 0.9323, 0.9323, 0.9293],
-    "against": [0.9447, 0.9465, 0.9477, 0.9417, 0.9443],
+    "question": "Does a net that sees all pixels read better, at 10 kB, than one that sees means of four?",
+    "prediction": "I expect two points or more, because a stroke is thinner than the four pixels that are averaged.",
+    "same_budget": "the same 20,000 digits and labels, each distorted once, 3,200 steps, learning rate, seeds, 8 bits; both files below 10,000 bytes; what I hand in is the first net, with its digits distorted anew in every pass",
+    "baseline": "pooled_convnet(10, 18, 26), labels alone",
+    "seeds": [0.0, 1.0, 2.0],
+    "student": [0.97225, 0.97075, 0.9685],
+    "against": [0.9475, 0.94725, 0.95175],
     "margin": 0.005,
-    "gain": [-0.0166, -0.0105],
-    "verdict": "not better",
+    "gain": [0.011, 0.0324],
+    "verdict": "better",
 }
 
 
 # %% role="mutant" of="memo" name="memo.reversed" loses="memo.gain" hint="That is against - student. The gain is student - against, and negative where the baseline is ahead."
 memo = {
-    "question": "Does a teacher help a student of 10 kB to read distorted digits?",
-    "prediction": "I expect the teacher to be one point ahead of labels, as in lesson 08, or a little less, because it has never seen turned digits.",
-    "same_budget": "the same net (10-18-26, 8 bits), 20,000 digits, 2,000 steps, learning rate, seeds and size of file",
-    "baseline": "labels alone, no teacher",
-    "seeds": [0, 1, 2, 3, 4],
-    "student": [0.9313, 0.932, 0.9323, 0.9323, 0.9293],
-    "against": [0.9447, 0.9465, 0.9477, 0.9417, 0.9443],
+    "question": "Does a net that sees all pixels read better, at 10 kB, than one that sees means of four?",
+    "prediction": "I expect two points or more, because a stroke is thinner than the four pixels that are averaged.",
+    "same_budget": "the same 20,000 digits and labels, each distorted once, 3,200 steps, learning rate, seeds, 8 bits; both files below 10,000 bytes; what I hand in is the first net, with its digits distorted anew in every pass",
+    "baseline": "pooled_convnet(10, 18, 26), labels alone",
+    "seeds": [0, 1, 2],
+    "student": [0.97225, 0.97075, 0.9685],
+    "against": [0.9475, 0.94725, 0.95175],
     "margin": 0.005,
-    "gain": [0.0105, 0.0166],
-    "verdict": "not better",
+    "gain": [-0.0324, -0.011],
+    "verdict": "better",
 }
 
 
-# %% role="mutant" of="memo" name="memo.mean_and_half" loses="memo.gain" hint="Those are the mean and half the width. The ends are mean - half and mean + half."
+# %% role="mutant" of="memo" name="memo.mean_and_half" loses="memo.form, memo.gain" hint="Those are the mean and half the width. The ends are mean - half and mean + half."
 memo = {
-    "question": "Does a teacher help a student of 10 kB to read distorted digits?",
-    "prediction": "I expect the teacher to be one point ahead of labels, as in lesson 08, or a little less, because it has never seen turned digits.",
-    "same_budget": "the same net (10-18-26, 8 bits), 20,000 digits, 2,000 steps, learning rate, seeds and size of file",
-    "baseline": "labels alone, no teacher",
-    "seeds": [0, 1, 2, 3, 4],
-    "student": [0.9313, 0.932, 0.9323, 0.9323, 0.9293],
-    "against": [0.9447, 0.9465, 0.9477, 0.9417, 0.9443],
+    "question": "Does a net that sees all pixels read better, at 10 kB, than one that sees means of four?",
+    "prediction": "I expect two points or more, because a stroke is thinner than the four pixels that are averaged.",
+    "same_budget": "the same 20,000 digits and labels, each distorted once, 3,200 steps, learning rate, seeds, 8 bits; both files below 10,000 bytes; what I hand in is the first net, with its digits distorted anew in every pass",
+    "baseline": "pooled_convnet(10, 18, 26), labels alone",
+    "seeds": [0, 1, 2],
+    "student": [0.97225, 0.97075, 0.9685],
+    "against": [0.9475, 0.94725, 0.95175],
     "margin": 0.005,
-    "gain": [-0.0136, 0.003],
-    "verdict": "not better",
+    "gain": [0.0217, 0.0107],
+    "verdict": "better",
 }
 
 
 # %% role="mutant" of="memo" name="memo.gain_rounded" loses="memo.gain" hint="Your interval is right, and rounded too much: four decimals or more."
 memo = {
-    "question": "Does a teacher help a student of 10 kB to read distorted digits?",
-    "prediction": "I expect the teacher to be one point ahead of labels, as in lesson 08, or a little less, because it has never seen turned digits.",
-    "same_budget": "the same net (10-18-26, 8 bits), 20,000 digits, 2,000 steps, learning rate, seeds and size of file",
-    "baseline": "labels alone, no teacher",
-    "seeds": [0, 1, 2, 3, 4],
-    "student": [0.9313, 0.932, 0.9323, 0.9323, 0.9293],
-    "against": [0.9447, 0.9465, 0.9477, 0.9417, 0.9443],
+    "question": "Does a net that sees all pixels read better, at 10 kB, than one that sees means of four?",
+    "prediction": "I expect two points or more, because a stroke is thinner than the four pixels that are averaged.",
+    "same_budget": "the same 20,000 digits and labels, each distorted once, 3,200 steps, learning rate, seeds, 8 bits; both files below 10,000 bytes; what I hand in is the first net, with its digits distorted anew in every pass",
+    "baseline": "pooled_convnet(10, 18, 26), labels alone",
+    "seeds": [0, 1, 2],
+    "student": [0.97225, 0.97075, 0.9685],
+    "against": [0.9475, 0.94725, 0.95175],
     "margin": 0.005,
-    "gain": [-0.017, -0.011],
-    "verdict": "not better",
+    "gain": [0.01, 0.03],
+    "verdict": "better",
 }
 
 
-# %% role="mutant" of="memo" name="memo.normal" loses="memo.gain" hint="That is 1.96 standard errors. With five seeds Student's t asks for 2.78: paired_verdict has it."
+# %% role="mutant" of="memo" name="memo.normal" loses="memo.gain" hint="That is 1.96 standard errors. With three seeds Student's t asks for 4.30: paired_verdict has it."
 memo = {
-    "question": "Does a teacher help a student of 10 kB to read distorted digits?",
-    "prediction": "I expect the teacher to be one point ahead of labels, as in lesson 08, or a little less, because it has never seen turned digits.",
-    "same_budget": "the same net (10-18-26, 8 bits), 20,000 digits, 2,000 steps, learning rate, seeds and size of file",
-    "baseline": "labels alone, no teacher",
-    "seeds": [0, 1, 2, 3, 4],
-    "student": [0.9313, 0.932, 0.9323, 0.9323, 0.9293],
-    "against": [0.9447, 0.9465, 0.9477, 0.9417, 0.9443],
+    "question": "Does a net that sees all pixels read better, at 10 kB, than one that sees means of four?",
+    "prediction": "I expect two points or more, because a stroke is thinner than the four pixels that are averaged.",
+    "same_budget": "the same 20,000 digits and labels, each distorted once, 3,200 steps, learning rate, seeds, 8 bits; both files below 10,000 bytes; what I hand in is the first net, with its digits distorted anew in every pass",
+    "baseline": "pooled_convnet(10, 18, 26), labels alone",
+    "seeds": [0, 1, 2],
+    "student": [0.97225, 0.97075, 0.9685],
+    "against": [0.9475, 0.94725, 0.95175],
     "margin": 0.005,
-    "gain": [-0.0157, -0.0114],
-    "verdict": "not better",
+    "gain": [0.0168, 0.0265],
+    "verdict": "better",
 }
 
 # %% [markdown]
@@ -1155,14 +1176,16 @@ memo = {
 # |---|---|
 # | the file | one ONNX file of at most 100,000 bytes; operations and work as above |
 # | in and out | one input of int64, (N, 40), N open; one output of float32, (N, 1): the more positive, the higher |
-# | judged on | test sentences, each misspelt under the instructor's seed |
+# | each input by itself | as above: asked alone, and a file that answers otherwise among others is refused |
+# | judged on | the 2,413 test sentences, each misspelt twice under the instructor's seed |
 # | judged by | **Spearman's rank correlation** of your scores with people's mean ratings: both are replaced by their ranks (equal values share one), and these are correlated. 1 is the same order, 0 none; the scale of your scores is yours |
 #
 # | rank correlation | where it is asked | points |
 # |---|---|---|
 # | the file opens, and is small enough | here | 2 |
 # | at least 0.30 | here | 1 |
-# | at least 0.40, 0.50, 0.57 | when you are graded | 1 each |
+# | at least 0.50, 0.57 | when you are graded | 1 each |
+# | at least 0.63 | when you are graded | 2 |
 #
 # **Where do the bytes go?** Into vectors of words. A `WordConvNet(words, width)` has `width` numbers for each of the `words` most frequent words, a convolution over three neighbours, maxima and means over the sentence, and three logits: negative, neutral, positive. `Int8Vectors` rounds the vectors to a byte a number; `Balance` makes one score of the three, p(positive) - p(negative). 11,000 words of 8
 # numbers are 88,000 bytes, and 5,500 words of 16 as many.
@@ -1171,6 +1194,8 @@ memo = {
 # (`benchmarks/hundred_kilobytes.py`; 135 million numbers, more than a thousand times as many as in your file).
 #
 # Ratings cost: twenty people a sentence. So here are two worlds. In one all 18,725 training sentences are rated; in the other 2,000 are, and the other 16,725 are just text, which a teacher can read. (In both, 2,277 held-out sentences are rated too: by them a training is stopped early, and a file chosen.)
+#
+# As before, the cells as they come earn a part of the points, 5 of 7: their file has a rank correlation of about 0.6.
 #
 # **What do you expect?** In which world is the teacher worth more, and how much? Are short vectors of many words better than long ones of few? And what will the cheat bring here, training on the test sentences?
 
@@ -1253,9 +1278,12 @@ for setting, note in shown:
 
 print("\nwhat else, paired over our five seeds")
 both = "labels + soft targets"
+anew = f"{both}, drawn anew"
 full, few = f"{widest} int8", f"{widest}, few rated int8"
 for what, one, other in (
     ("labels + soft targets - labels", (full, both), (full, "labels")),
+    ("both, misspelt anew - both", (full, anew), (full, both)),
+    ("the same + balance - the same", (full, f"{anew} + balance"), (full, anew)),
     ("8 bits - floats", (full, "labels"), (f"{widest} float32", "labels")),
     ("same bytes: 11,000 - 2,750 in floats", (full, "labels"), ("2750x8 float32", "labels")),
     ("same bytes: 11,000 of 8 - 5,500 of 16", (full, "labels"), ("5500x16 int8", "labels")),
@@ -1269,6 +1297,10 @@ for what, one, other in (
 ):
     mean, half, verdict = gap(*one, other[1], other[0], **from_there)
     print(f"{what:40s}{mean:7.3f} ± {half:.3f}, {verdict}")
+print(f"\n{'':40s}test sentences, mean and lowest of five seeds")
+for how in (both, anew, f"{anew} + balance"):
+    found = list(runs(full, how, **from_there).values())
+    print(f"{how:48s}{np.mean(found):.3f}   {min(found):.3f}")
 cheat = runs(f"{widest}, test sentences int8", "labels", of_sentences, "held_out")
 print(
     f"the cheat on held-out sentences, which it has not seen: {np.mean(list(cheat.values())):.3f}"
@@ -1307,6 +1339,12 @@ for n, arm in enumerate(("labels", "soft targets")):
     )  # fmt: skip
 means = np.mean(list(runs(f"{widest}, test sentences int8", "labels", **from_there).values()))
 plt.plot(of_sentences["bytes"][full] / 1000, means, "x", color=COLORS[2], label="the cheat")
+better = np.mean(list(runs(full, f"{anew} + balance", **from_there).values()))
+plt.plot(of_sentences["bytes"][full] / 1000, better, "P", color=COLORS[3], markersize=9,
+         label="both, anew, balance")  # fmt: skip
+for least in (0.50, 0.57, 0.63):
+    plt.axhline(least, color="gray", linestyle=":", linewidth=0.8)
+    plt.text(410, least + 0.005, f"points: {least:.2f}", color="gray", fontsize=8, ha="right")
 plt.axhline(of_sentences["teacher"]["all rated, test"], color="gray", linestyle=":", linewidth=1)
 plt.text(11, of_sentences["teacher"]["all rated, test"] + 0.012, "the teacher", color="gray")
 plt.axvline(SENTENCE_LIMIT / 1000, color="gray", linewidth=1)
@@ -1319,7 +1357,7 @@ plt.ylabel("rank correlation with people")
 plt.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5))
 plt.tight_layout()
 plots.show(
-    alt="Rank correlation against kilobytes on a logarithmic axis. Labels and soft targets rise together from 0.50 at 11 kilobytes to 0.62 at 91 in 8 bits; in floats the same heights come at nearly four times the bytes. At 91 kilobytes two stars for 2,000 rated sentences: labels at 0.35, soft targets at 0.60. Four diamonds, somebody else's files, lie at 0.63 to 0.65 from 10 to 100 kilobytes. The cheat lies at 0.93, above the teacher's line at 0.80."
+    alt="Rank correlation against kilobytes on a logarithmic axis. Labels and soft targets rise together from 0.50 at 11 kilobytes to 0.62 at 91 in 8 bits; in floats the same heights come at nearly four times the bytes. At 91 kilobytes two stars for 2,000 rated sentences: labels at 0.35, soft targets at 0.60. Four diamonds, somebody else's files, lie at 0.63 to 0.65 from 10 to 100 kilobytes. A plus at 91 kilobytes, half of each misspelt anew, lies at 0.65. Dotted lines at 0.50, 0.57 and 0.63 show where points are given. The cheat lies at 0.93, above the teacher's line at 0.80."
 )
 
 # %% [markdown]
@@ -1329,11 +1367,12 @@ plots.show(
 # - **2,000 rated: very much.** Ratings of 2,000 sentences bring 0.35, or 0.38 if the training is stopped early. The teacher has learned from the same 2,000, and reads the others to the student: 0.60, more by 0.221 ± 0.019 than the better of the two, and 0.020 ± 0.007 below what all ratings bring, nine times as many. It is not magic: the teacher has seen an internet
 #   of text that the student has not, and the student sees 16,725 sentences more. (One choice of 2,000; the intervals are over seeds of the training.)
 # - **Bytes belong into words, with this training.** At 91 kB, 11,000 words in 8 bits are 0.048 ± 0.008 ahead of 2,750 in floats; 8 bits cost nothing that five seeds can see. Whether 11,000 short vectors are better than 5,500 of twice the length is not shown.
-# - **Training is worth more than bytes.** The last lines are the files of somebody who took this up from the notebook alone (one training a file, 5 × 2,413 test sentences): 0.63 with 10,062 bytes, as much as ours have with 90,696, and 0.65 with 99,545. The intervals are over sentences, and wide. What it did otherwise, all at once: each sentence misspelt anew in every epoch; vectors of four bits, learned as such; a gate and a mean by attention; and, as the judge asks for mean ratings while three classes do not tell -1 from -4, a squared error of `Balance` beside the cross-entropy.
+# - **Misspelt anew in every pass** (and eight passes instead of four), half ratings and half teacher gain another 0.014 ± 0.005, in the same bytes. A squared error of the score that is judged (`Balance`, on people's mean rating) adds 0.003 ± 0.003, not shown. These are the files that earn the last two points: the lowest of five seeds has 0.638 and 0.640, where 0.63 is asked for.
+# - **Training is worth more than bytes.** The last lines are the files of somebody who took this up from the notebook alone (one training a file, 5 × 2,413 test sentences): 0.625 with 10,062 bytes, as much as ours have with 90,696 after a plain training; 0.638 with 26,441; 0.649 with 50,809; 0.652 with 99,545. So the limit of 100 kB hardly presses: ten times the bytes bought that person 0.03. The intervals are over sentences, and wide. What it did otherwise, all at once: each sentence misspelt anew in every epoch; vectors of four bits, learned as such; a gate and a mean by attention; and, as the judge asks for mean ratings while three classes do not tell -1 from -4, a squared error of `Balance` beside the cross-entropy.
 # - **The cheat wins by far.** Who trains on the test sentences, misspelt in other ways than they are judged, gets 0.927, and 0.401 on sentences that this file has not seen. With digits the same cheat brought one point.
 #
-# Why is that so? A digit drawn anew is another picture; what helps to read it is how digits look. A misspelt sentence is still the same sentence: most of its words are there, it can be recognised by them, and 41 bytes for each of the 2,413 are plenty to remember a rating. **So a board of these sentences shows who reads best among people who trust each other, and nothing else.** No edit that leaves the meaning as it was changes that, as
-# long as sentences and ratings are public. A number above 0.80, where the teacher stands, wants an explanation, and so does one far above the same file's on held-out sentences. Who needs more takes sentences that nobody has seen: a class that rates a hundred new ones each has them. That is why the points end at 0.57, which honest files reach.
+# Why is that so? A digit drawn anew is another picture; what helps to read it is how digits look. A misspelt sentence is still the same sentence: most of its words are there, it can be recognised by them, and 41 bytes for each of the 2,413 are plenty to remember a rating. **So a board of these sentences shows who reads best among people who trust each other, and nothing else**, and the points for them can be had by remembering. No edit that leaves the meaning as it was changes that, as
+# long as sentences and ratings are public. A number above 0.80, where the teacher stands, wants an explanation, and so does one far above the same file's on held-out sentences. Who needs more takes sentences that nobody has seen: a class that rates a hundred new ones each has them. The points end at 0.63, which honest files reach; above it there is nothing to be won.
 #
 # ### Exercise 5: your second file
 # As in exercise 3: write the file, then `%load hundred_kilobytes/sentence_student.py` in the cell, alone, and run it twice. The text has 1,300 lines; that is all right.
@@ -1357,14 +1396,13 @@ path = challenge.hand_in("sentence_student", file, words_folder)
 # YOUR FILE: write  %load hundred_kilobytes/sentence_student.py  here, alone, and run the cell twice
 sentence_student = ...
 
-# %% role="check" name="sentence_student.size" points=1 constant=true hint="Vectors of words take nearly all of it: fewer words, shorter vectors, 8 bits (Int8Vectors); challenge.short_names."
-check(
-    "sentence_student.size",
-    judging.size(check.given("sentence_student", sentence_student), SENTENCE_LIMIT),
-)
+# %% role="check" name="sentence_student.size" points=1 constant=true hint="A file that opens, of at most 100,000 bytes. Vectors of words take nearly all of it: fewer words, shorter vectors, 8 bits (Int8Vectors); challenge.short_names."
+numbers, _ = secret_sentences(check.rng("sentence_student.opens"), 110)
+text = check.given("sentence_student", sentence_student)
+check("sentence_student.size", judging.size(text, SENTENCE_LIMIT, numbers, 1))
 
 # %% role="check" name="sentence_student.opens" points=1 constant=true hint="One ONNX file that takes int64 (N, 40) and gives float32 (N, 1), as compress.to_onnx writes Balance(net)."
-numbers, _ = secret_sentences(check.rng("sentence_student.opens"), 20)
+numbers, _ = secret_sentences(check.rng("sentence_student.opens"), 110)
 check(
     "sentence_student.opens",
     judging.opens(check.given("sentence_student", sentence_student), numbers, 1),
@@ -1375,29 +1413,23 @@ asked = secret_sentences(check.rng("sentence_student.orders"), 800)
 text = check.given("sentence_student", sentence_student)
 check("sentence_student.orders", judging.correlates(text, SENTENCE_LIMIT, *asked, 0.30))
 
-# %% role="hidden" name="sentence_student.good" points=1 constant=true hint="A rank correlation of at least 0.40 on secret sentences, in a file of at most 100,000 bytes."
-asked = secret_sentences(check.rng("sentence_student.secret"), 2413)
+# %% role="hidden" name="sentence_student.good" points=1 constant=true hint="A rank correlation of at least 0.50 on secret sentences, in a file of at most 100,000 bytes."
+asked = secret_sentences(check.rng("sentence_student.secret"), 2413, times=2)
 text = check.given("sentence_student", sentence_student)
-check("sentence_student.good", judging.correlates(text, SENTENCE_LIMIT, *asked, 0.40))
+check("sentence_student.good", judging.correlates(text, SENTENCE_LIMIT, *asked, 0.50))
 
-# %% role="hidden" name="sentence_student.better" points=1 constant=true hint="A rank correlation of at least 0.50 on secret sentences, in a file of at most 100,000 bytes."
-asked = secret_sentences(check.rng("sentence_student.secret"), 2413)
+# %% role="hidden" name="sentence_student.better" points=1 constant=true hint="A rank correlation of at least 0.57 on secret sentences, in a file of at most 100,000 bytes."
+asked = secret_sentences(check.rng("sentence_student.secret"), 2413, times=2)
 text = check.given("sentence_student", sentence_student)
-check("sentence_student.better", judging.correlates(text, SENTENCE_LIMIT, *asked, 0.50))
+check("sentence_student.better", judging.correlates(text, SENTENCE_LIMIT, *asked, 0.57))
 
-# %% role="hidden" name="sentence_student.best" points=1 constant=true hint="A rank correlation of at least 0.57 on secret sentences, in a file of at most 100,000 bytes."
-asked = secret_sentences(check.rng("sentence_student.secret"), 2413)
+# %% role="hidden" name="sentence_student.best" points=2 constant=true hint="A rank correlation of at least 0.63 on secret sentences, in a file of at most 100,000 bytes."
+asked = secret_sentences(check.rng("sentence_student.secret"), 2413, times=2)
 text = check.given("sentence_student", sentence_student)
-if judging.size(text, SENTENCE_LIMIT) == judging.FITS:
+if judging.size(text, SENTENCE_LIMIT, asked[0], 1) == judging.FITS:
     measure = lambda: 100 * judging.correlation(text, SENTENCE_LIMIT, *asked)
     check.measured("100 x rank correlation on secret sentences, at 100 kB", measure)
-check("sentence_student.best", judging.correlates(text, SENTENCE_LIMIT, *asked, 0.57))
-
-# %% role="alternative" of="sentence_student" name="sentence_student.other_arm" file="18_your_own/sentences/other_arm.onnx"
-sentence_student = ...
-
-# %% role="alternative" of="sentence_student" name="sentence_student.difference" file="18_your_own/sentences/difference.onnx"
-sentence_student = ...
+check("sentence_student.best", judging.correlates(text, SENTENCE_LIMIT, *asked, 0.63))
 
 # %% role="mutant" of="sentence_student" name="sentence_student.in_floats" file="18_your_own/sentences/in_floats.onnx" loses="sentence_student.size, sentence_student.orders, sentence_student.good, sentence_student.better, sentence_student.best" hint="Its vectors are floats of 32 bits. Int8Vectors makes one byte of a number."
 sentence_student = ...
@@ -1408,10 +1440,10 @@ sentence_student = ...
 # %% role="mutant" of="sentence_student" name="sentence_student.reversed" file="18_your_own/sentences/reversed.onnx" loses="sentence_student.orders, sentence_student.good, sentence_student.better, sentence_student.best" hint="It gives the most negative sentence the highest score: p(positive) - p(negative), not the other way round."
 sentence_student = ...
 
-# %% role="mutant" of="sentence_student" name="sentence_student.three_classes" file="18_your_own/sentences/three_classes.onnx" loses="sentence_student.opens, sentence_student.orders, sentence_student.good, sentence_student.better, sentence_student.best" hint="It gives three logits a sentence. One score is asked for: Balance(net)."
+# %% role="mutant" of="sentence_student" name="sentence_student.three_classes" file="18_your_own/sentences/three_classes.onnx" loses="sentence_student.opens, sentence_student.size, sentence_student.orders, sentence_student.good, sentence_student.better, sentence_student.best" hint="It gives three logits a sentence. One score is asked for: Balance(net)."
 sentence_student = ...
 
-# %% role="mutant" of="sentence_student" name="sentence_student.of_floats" file="18_your_own/sentences/of_floats.onnx" loses="sentence_student.opens, sentence_student.orders, sentence_student.good, sentence_student.better, sentence_student.best" hint="It takes the numbers of words as floats: export it with words_x[:2], which are int64."
+# %% role="mutant" of="sentence_student" name="sentence_student.of_floats" file="18_your_own/sentences/of_floats.onnx" loses="sentence_student.opens, sentence_student.size, sentence_student.orders, sentence_student.good, sentence_student.better, sentence_student.best" hint="It takes the numbers of words as floats: export it with words_x[:2], which are int64."
 sentence_student = ...
 
 # %% role="mutant" of="sentence_student" name="sentence_student.untrained" file="18_your_own/sentences/untrained.onnx" loses="sentence_student.orders, sentence_student.good, sentence_student.better, sentence_student.best" hint="It orders as a net that has not been trained. Was the right one exported?"
@@ -1420,13 +1452,19 @@ sentence_student = ...
 # %% role="mutant" of="sentence_student" name="sentence_student.by_alphabet" file="18_your_own/sentences/by_alphabet.onnx" loses="sentence_student.orders, sentence_student.good, sentence_student.better, sentence_student.best" hint="Its words are numbered in another way. The judge numbers by known_words of all training sentences."
 sentence_student = ...
 
+# %% role="mutant" of="sentence_student" name="sentence_student.of_the_cells" file="18_your_own/sentences/of_the_cells.onnx" loses="sentence_student.best" hint="As good as what the cells make as they come. Two points are for what you change."
+sentence_student = ...
+
+# %% role="mutant" of="sentence_student" name="sentence_student.of_batch" file="18_your_own/sentences/of_batch.onnx" loses="sentence_student.opens, sentence_student.size, sentence_student.orders, sentence_student.good, sentence_student.better, sentence_student.best" hint="Its score of one sentence depends on the others in the batch: nothing may be computed over the first axis."
+sentence_student = ...
+
 # %% role="mutant" of="sentence_student" name="sentence_student.a_path" loses="sentence_student.opens, sentence_student.size, sentence_student.orders, sentence_student.good, sentence_student.better, sentence_student.best" hint="That is the name of a file. The cell holds the file itself, as text: challenge.hand_in writes it."
 sentence_student = "hundred_kilobytes/sentence_student.onnx"
 
 # %% [markdown]
 # ## 7 · The board
 #
-# Your instructor can make a board of all files: `tinykd board REPORT --measure digits`, one number a student, the share of 5,000 secret digits right at 10 kB. (`--measure sentences` makes the other one, by 2,413 sentences: a rank correlation on so few is known to some ±0.03, and two files are compared on the same sentences or not at all.) Names on a board invite a mistake: that whoever stands higher is better. All have read the *same* digits, so two students can be compared digit by digit. With $a_i = 1$ where the first is right
+# Your instructor can make a board of all files: `tinykd board REPORT --measure digits`, one number a student, the share of 5,000 secret digits right at 10 kB. (`--measure sentences` makes the other one, by 2,413 sentences, each misspelt twice: a rank correlation on so few is known to some ±0.03, and two files are compared on the same sentences or not at all.) Names on a board invite a mistake: that whoever stands higher is better. All have read the *same* digits, so two students can be compared digit by digit. With $a_i = 1$ where the first is right
 # and 0 where not, $b_i$ likewise, and $d_i = a_i - b_i$:
 #
 # $$\bar d \pm 1.96\, \frac{s_d}{\sqrt n}, \qquad s_d^2 = \frac{1}{n-1}\sum_i (d_i - \bar d)^2.$$

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
+import torch
 
-from tinykd.challenge import judging
+from tinykd.challenge import answers, judging
 from tinykd.classroom.literal import in_lines, read_literal
 
 FILES = Path(__file__).resolve().parents[1] / "solutions" / "18_your_own"
@@ -21,9 +22,23 @@ def test_every_method_runs_once_for_each_seed(runs_once):
 
 
 def test_the_lesson_s_own_files_are_what_they_are_called():
-    limit, text = 10_000, {}
+    limit, digits, words = 10_000, torch.rand(20, 1, 28, 28), {}
     for path in FILES.glob("*.onnx"):
-        text[path.stem] = "".join(read_literal("x", f"x = {in_lines(path.read_bytes())}"))
-    too_large = {name for name in text if judging.size(text[name], limit) != judging.FITS}
-    assert too_large == {"in_floats", "of_images"}
-    assert {"right", "other_arm", "probabilities", "undistorted", "untrained"} <= text.keys()
+        text = "".join(read_literal("x", f"x = {in_lines(path.read_bytes())}"))
+        words[path.stem] = judging.size(text, limit, digits)
+    fit = {"right", "probabilities", "of_the_cells", "undistorted", "untrained"}
+    assert {name for name in words if words[name] == judging.FITS} == fit
+    wrong = {
+        "in_floats": "bytes are more than",
+        "of_images": "bytes are more than",
+        "of_batch": "may not depend on the rest of a batch",
+        "fixed_batch": "fixed batch",
+        "not_finite": "not finite",
+        "cut_off": "not an ONNX file",
+        "weights_elsewhere": "another file",
+    }
+    assert words.keys() == fit | wrong.keys()
+    for name, reason in wrong.items():
+        assert reason in words[name]
+    right, shares = ((FILES / f"{name}.onnx").read_bytes() for name in ("right", "probabilities"))
+    assert torch.equal(answers(right, digits).argmax(1), answers(shares, digits).argmax(1))

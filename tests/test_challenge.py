@@ -125,6 +125,20 @@ def with_function():
     return model.SerializeToString()
 
 
+def sparse():
+    """A sparse constant, whose numbers lie elsewhere."""
+    values = numpy_helper.from_array(np.ones(1, np.float32), "v")
+    values.data_location = TensorProto.EXTERNAL
+    values.external_data.add(key="location", value="/etc/passwd")
+    values.ClearField("raw_data")
+    tensor = onnx.SparseTensorProto(dims=[10])
+    tensor.values.CopyFrom(values)
+    tensor.indices.CopyFrom(numpy_helper.from_array(np.array([0]), "i"))
+    return net(FLAT, helper.make_node("MatMul", ["flat", "w"], ["y"]),
+               helper.make_node("Constant", [], ["c"], sparse_value=tensor),
+               helper.make_node("Add", ["y", "c"], ["z"]))  # fmt: skip
+
+
 def own_node(domain, op="Relu"):
     first = helper.make_node(op, ["x"], ["r"], domain=domain)
     flat = helper.make_node("Flatten", ["r"], ["flat"])
@@ -136,12 +150,25 @@ def ending(op, **how):
                helper.make_node(op, ["y"], ["z"], **how))  # fmt: skip
 
 
+def reading(times=220):
+    """Each mean reads 4 million numbers and makes one: little is made, and much is done."""
+    means = [f"m{n}" for n in range(times)]
+    nodes = [FLAT, helper.make_node("MatMul", ["flat", "wide"], ["big"])]
+    nodes += [helper.make_node("ReduceMean", ["big"], [name]) for name in means]
+    nodes += [helper.make_node("Concat", means, ["all"], axis=1),
+              helper.make_node("ReduceMean", ["all"], ["mean"]),
+              helper.make_node("MatMul", ["flat", "w"], ["y"]),
+              helper.make_node("Add", ["y", "mean"], ["z"])]  # fmt: skip
+    return net(*nodes, weights=stored(w=W, wide=np.zeros((784, 40_000), np.float32)))
+
+
 REFUSED = {
     "no ONNX": (b"hello", "not an ONNX file"),
     "empty": (b"", "opset|input|not an ONNX"),
     "cut off": (net()[:-100], "ONNX"),
     "numbers in another file": (external(), "another file"),
     "numbers of a constant in another file": (in_attribute(), "another file"),
+    "sparse constant": (sparse(), "sparse tensor"),
     "loop": (looping(), "operation Loop"),
     "subgraph in a harmless operation": (looping("Where"), "graph inside"),
     "expand": (unpacking("Expand"), "operation Expand"),
@@ -155,6 +182,8 @@ REFUSED = {
     "other domain": (own_node("com.microsoft"), "com.microsoft"),
     "own operation": (own_node("", "Steal"), "operation Steal"),
     "random numbers": (ending("RandomNormalLike"), "RandomNormalLike"),
+    "scale of the whole batch": (ending("DynamicQuantizeLinear"), "DynamicQuantizeLinear"),
+    "sums of much, many times": (reading(), "make it smaller"),
     "old opset": (net(opset=9), "opset"),
     "future opset": (net(opset=99), "opset"),
     "fixed batch": (net(shape=(7, 1, 28, 28)), "fixed batch"),
@@ -189,20 +218,94 @@ def test_what_is_not_finite_or_of_another_size_is_refused():
         )
 
 
+# Ways to look at the other inputs of a batch, or at chance, behind logits "y" (N, 10).
+CROWDS = {
+    "minus the batch's mean": [helper.make_node("ReduceMean", ["y", "first"], ["m"]),
+                               helper.make_node("Sub", ["y", "m"], ["z"])],
+    "mean and spread of the batch": [
+        helper.make_node("BatchNormalization", ["y", "ones", "zeros", "zeros", "ones"],
+                         ["z", "mean", "var"], training_mode=1)],
+    "softmax over the batch": [helper.make_node("Softmax", ["y"], ["z"], axis=0)],
+    "the first one's answer for all": [
+        helper.make_node("Gather", ["y", "first"], ["top"], axis=0),
+        helper.make_node("Mul", ["y", "none"], ["zero"]),
+        helper.make_node("Add", ["zero", "top"], ["z"])],
+    "how many there are": [
+        helper.make_node("Shape", ["y"], ["s"], start=0, end=1),
+        helper.make_node("Cast", ["s"], ["n"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["y", "n"], ["z"])],
+    "dropout in training": [
+        helper.make_node("Dropout", ["y", "half", "yes"], ["z"])],
+}  # fmt: skip
+MORE = {"first": np.array([0]), "ones": np.ones(10, np.float32), "zeros": np.zeros(10, np.float32),
+        "none": np.float32(0), "half": np.float32(0.5), "yes": np.bool_(True)}  # fmt: skip
+
+
+def among_others(nodes):
+    used = {name for node in nodes for name in node.input}
+    more = {name: value for name, value in MORE.items() if name in used}
+    return net(FLAT, helper.make_node("MatMul", ["flat", "w"], ["y"]), *nodes,
+               weights=stored(w=W, **more))  # fmt: skip
+
+
+@pytest.mark.parametrize("nodes", CROWDS.values(), ids=CROWDS)
+@pytest.mark.parametrize("count", [7, 230])
+def test_an_answer_that_depends_on_the_batch_or_on_chance_earns_nothing(nodes, count):
+    text = "".join(read_literal("x", f"x = {in_lines(among_others(nodes))}"))
+    x = torch.rand(count, 1, 28, 28)
+    labels = answers(net(), x).argmax(1)  # what it would say of each alone, in most of these
+    for said in (
+        judging.opens(text, x),
+        judging.size(text, 40_000, x),
+        judging.reaches(text, 40_000, x, labels, 0.0),
+    ):
+        assert "may not depend on the rest of a batch" in said
+    assert judging.share_right(text, 40_000, x, labels) == 0
+
+
+def test_a_file_that_says_the_same_of_every_input_earns_nothing():
+    data = net(FLAT, LAST, weights=stored(w=np.zeros((784, 10), np.float32)))
+    text = "".join(read_literal("x", f"x = {in_lines(data)}"))
+    truth = torch.zeros(7, dtype=torch.int64)  # equal logits: the first class
+    for said in (judging.opens(text, X), judging.size(text, 40_000, X),
+                 judging.reaches(text, 40_000, X, truth, 0.6)):  # fmt: skip
+        assert said == "it says the same of every input"
+    assert judging.share_right(text, 40_000, X, truth) == 0
+
+
+def test_sums_in_another_order_are_no_dependence():
+    """Rounding to 8 bits, where a sum that is off by 1e-7 can turn over; and logits of any size."""
+    step = np.float32(0.05)
+    round_ = helper.make_node("QuantizeLinear", ["y", "step", "zero"], ["q"])
+    back = helper.make_node("DequantizeLinear", ["q", "step", "zero"], ["z"])
+    nodes = [FLAT, helper.make_node("MatMul", ["flat", "w"], ["y"]), round_, back]
+    for size in (1e-4, 1.0, 1e4):
+        weights = stored(w=(size * W).astype(np.float32), step=step * np.float32(size),
+                         zero=np.int8(0))  # fmt: skip
+        x = torch.rand(230, 1, 28, 28)
+        found = answers(net(*nodes, weights=weights), x)
+        real = (x.flatten(1).double() @ torch.from_numpy(size * W).double()).float()
+        whole = (real / (size * step)).round().clamp(-128, 127) * (size * step)
+        off = (found - whole).abs() > 1e-3 * size
+        assert off.float().mean() < 0.01
+
+
 def test_words_of_a_check():
     text = "".join(read_literal("x", f"x = {in_lines(net())}"))
     labels = answers(net(), X).argmax(1)
-    assert judging.size(text, 40_000) == judging.FITS
-    assert "more than 10,000" in judging.size(text, 10_000)
+    assert judging.size(text, 40_000, X) == judging.FITS
+    assert "more than 10,000" in judging.size(text, 10_000, X)
+    assert "asked for" in judging.size(text, 40_000, X[:, :, 1:])
     assert judging.opens(text, X) == judging.OPENS
     assert "ONNX" in judging.opens(text[:1000], X)
     assert judging.share_right(text, 40_000, X, labels) == 1.0
     assert judging.share_right(text, 10_000, X, labels) == 0.0
     assert judging.reaches(text, 40_000, X, labels, 0.9) == "at least 90% right"
     assert judging.reaches(text, 40_000, X, (labels + 1) % 10, 0.9) == "0.0%, below 90%"
+    assert judging.reaches(text, 40_000, X, labels, 0.975) == "at least 97.5% right"
     assert "more than" in judging.reaches(text, 10_000, X, labels, 0.9)
     for nonsense in (3, [], {"a": 1}, "ä", ""):
-        assert judging.size(nonsense, 9) != judging.FITS or nonsense == ""
+        assert judging.size(nonsense, 9, X) != judging.FITS
         assert judging.opens(nonsense, X) != judging.OPENS
         assert judging.reaches(nonsense, 9, X, labels, 0.0) != "at least 0% right"
 

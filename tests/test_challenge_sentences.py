@@ -107,13 +107,14 @@ def test_a_file_of_8_bits_says_what_its_net_says_and_is_judged_by_its_order(tmp_
     felt = 3 * scores[:, 0] ** 3 + 1  # another scale, the same order
     assert judging.correlation(text, 9000, numbers, felt) == pytest.approx(1)
     assert judging.correlates(text, 9000, numbers, felt, 0.5) == (
-        "a rank correlation of at least 0.50"
+        "a rank correlation of at least 0.500"
     )
     assert judging.correlates(text, 9000, numbers, -felt, 0.5) == (
-        "a rank correlation of -1.000, below 0.50"
+        "a rank correlation of -1.000, below 0.500"
     )
     assert "more than 1,000" in judging.correlates(text, 1000, numbers, felt, 0.5)
     assert judging.correlation(text, 1000, numbers, felt) == 0
     for nonsense in (None, 3, "abc", {}):
         assert judging.correlation(nonsense, 9000, numbers, felt) == 0
+        assert judging.size(nonsense, 9000, numbers, 1) != judging.FITS
         assert isinstance(judging.correlates(nonsense, 9000, numbers, felt, 0.5), str)

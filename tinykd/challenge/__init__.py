@@ -6,7 +6,8 @@ Opening and running files needs the extra `compress` (pip install 'tinykd[compre
 from . import judging, memos
 from .digits import distorted, pooled_convnet
 from .judging import hand_in
-from .onnx_file import Refused, answers, inspect
+from .onnx_answers import answers
+from .onnx_file import Refused, inspect
 from .sentences import Balance, Int8Vectors, WordConvNet, known_words, misspelt, word_numbers
 from .short_names import short_names
 

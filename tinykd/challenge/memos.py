@@ -75,6 +75,7 @@ def _intervals(student: list[float], against: list[float]) -> dict[str, tuple[fl
     low, high = mean - half, mean + half
 
     def around(width: float) -> tuple[float, float]:
+        """mean ± width."""
         return mean - width, mean + width
 
     spread = statistics.stdev(a - b for a, b in zip(student, against, strict=True))

@@ -26,7 +26,10 @@ def known_words(texts: Sequence[str], least: int = 2) -> dict[str, int]:
 
 
 def word_numbers(texts: Sequence[str], known: dict[str, int], length: int = LENGTH) -> Tensor:
-    """Sentences as numbers of their words, int64 (N, length): cut off there, or padded with 0."""
+    """Sentences as numbers of their words, int64 (N, length): cut off there, or padded with PAD.
+
+    known: from `known_words`; a word that is not in it is UNKNOWN.
+    """
     rows = np.full((len(texts), length), PAD)
     for row, text in zip(rows, texts, strict=True):
         words = WORD.findall(text.lower())[:length]
@@ -44,6 +47,7 @@ def misspelt(texts: Sequence[str], rng: np.random.Generator, share: float = 0.2)
         raise ValueError(f"share is {share}: of the words, between 0 and 1")
 
     def typed(found: re.Match[str]) -> str:
+        """The word as it comes from the keyboard."""
         word = found[0]
         if rng.random() >= share:
             return word
@@ -101,9 +105,9 @@ class Int8Vectors(nn.Module):
 
 
 class Balance(nn.Module):
-    """The file's form: of a net with the classes negative, neutral, positive one score (N, 1).
+    """The file's form: one score of a net with the classes negative, neutral, positive.
 
-    It is the probability of the last minus that of the first.
+    p(positive) - p(negative), the softmax of its logits (N, 3): from -1 to 1.
     """
 
     def __init__(self, net: nn.Module) -> None:

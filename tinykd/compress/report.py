@@ -57,7 +57,9 @@ def report(
 
     A row for each model:
         parameters   what the layers compute with: weights and biases, not the scales of integers
-        flops        of one sample, a multiplication and an addition being two (torch's counter)
+        flops        of one sample, a multiplication and an addition being two (torch's counter): of
+                     matrix products and convolutions; norms, activations and pooling count as none,
+                     and are seen in the milliseconds alone
         bytes        of the ONNX file
         memory       peak growth of a process that opens the file and runs a batch of 64
         ms_1, ms_64  median milliseconds of a batch of 1 and of 64, and _p95: 95% are faster
