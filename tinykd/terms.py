@@ -96,7 +96,7 @@ class SoftLabels(Term):
 def _labels(batch: Mapping[str, Any]) -> str:
     """What stands in place of class indices, and what to do about it."""
     if "labels" not in batch:
-        return f"none: its keys are {list(batch)}"
+        return f"none: its keys are {[key for key in batch if key[0] != '_']}"
     found = f"{str(batch['labels'].dtype).removeprefix('torch.')} {tuple(batch['labels'].shape)}"
     if batch["labels"].dim() == 1:
         return f"{found}: batch['labels'].long(), if those are whole numbers"

@@ -74,7 +74,7 @@ class SequenceBatches(Source):
         for n, (prompt, answer) in enumerate(examples):
             if not len(prompt) or not len(answer):
                 raise ValueError(f"example {n} has an empty prompt or answer")
-            if str in (type(prompt), type(answer)):
+            if any(isinstance(part, str) for part in (prompt, answer)):
                 raise TypeError(f"example {n} is text: examples are ids, tokenizer.encode(text)")
             if tokens and len(prompt) + len(answer) > tokens:
                 raise ValueError(

@@ -37,10 +37,10 @@ def describe(
     usual = vars(nn.Module())
     # What the words above leave out: digits, other values of a schedule, a term's own settings.
     details = {"schedule, all of it": rate.state_dict() or rate.schedule}
-    for (weight, term), name in zip(objective.pairs(), objective.names(), strict=True):
+    for (weight, term), kind in zip(objective.pairs(), objective.names(), strict=True):
         own = {k: x for k, x in vars(term).items() if k not in usual and "fsdp" not in k}
         own = {"weight": weight, **own}  # how it is spread over processes is no setting
-        details |= {f"{name}.{key}": x for key, x in own.items()}
+        details |= {f"{kind}.{key}": x for key, x in own.items()}
     for key, value in details.items():
         said = exact(value)
         found[key] = said if len(said) < 40 else f"(crc {zlib.crc32(said.encode()):08x})"
