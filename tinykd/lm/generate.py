@@ -74,7 +74,12 @@ def generate(
     order = sorted(range(len(rows)), key=lambda i: len(rows[i])) if max_new else []
     answers: list[list[int]] = [[] for _ in rows]
     start, tokens = time.perf_counter(), 0
-    with frozen(model), unsharded(model), bar("sampling", len(order), 0, progress) as advance:
+    with (
+        frozen(model),
+        unsharded(model),
+        torch.inference_mode(),  # no_grad and less bookkeeping: a sixth of a small model's time
+        bar("sampling", len(order), 0, progress) as advance,
+    ):
         for first in range(0, len(order), batch_size):
             numbers = order[first : first + batch_size]
             batch = _Sequences(model, [rows[i] for i in numbers], pad)
@@ -190,7 +195,7 @@ class _Sequences:
         """Read the tokens drawn (B,); rows: which sequences stay in the batch, None for all."""
         if rows is not None:
             self.cache.keep_rows(rows)
-        real = torch.ones_like(tokens)[:, None]
+        real = torch.ones_like(tokens, dtype=torch.bool)[:, None]
         self.logits = self._next_logits(tokens[:, None], real, self.cache)
 
     def _next_logits(self, ids: Any, real: Any, cache: Cache) -> Tensor:

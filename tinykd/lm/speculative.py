@@ -114,6 +114,7 @@ def speculate(
         unsharded(target),
         frozen(draft),
         unsharded(draft),
+        torch.inference_mode(),
         bar("sampling", len(order), 0, progress) as advance,
     ):
         for first in range(0, len(order), batch_size):
