@@ -106,7 +106,7 @@ def said_by_a_server(k: int, places: int, words: list[str], seed: int = 0) -> st
 def target_rows(k: int) -> Iterator[tuple[str, dict[str, Any]]]:
     """Writing shards of k words, and reading them back as a run does, its rows recognised."""
     from tinykd.lm import SequenceBatches, TopKShards, finish_shards, keep_served, write_shard
-    from tinykd.lm.served import Served
+    from tinykd.lm.teachers.served import Served
     from tinykd.lm.topk import TopK
 
     shards, size, length = (2, 4, 50) if tinykd.scale() == "smoke" else (4, 16, 1000)

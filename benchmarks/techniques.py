@@ -7,7 +7,6 @@ Nothing is typed in: means of seed-by-seed differences, in points of accuracy wh
 said, and their 95% intervals, from datasets/results/*.json.
 """
 
-import argparse
 import json
 import re
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
 
-from marked import between
+from marked import table_of_readme
 
 from tinykd import mean_interval
 
@@ -203,12 +202,5 @@ def lines() -> Iterator[str]:
                 yield f"| {CALLED.get(method, method)} | {gains} | {seconds} | |"
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true")
-    check = parser.parse_args().check
-    return between(ROOT / "README.md", BEGIN, END, lines(), check)
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(table_of_readme(__doc__, BEGIN, END, lines()))

@@ -5,12 +5,11 @@
 --check writes nothing and fails where README holds another table.
 """
 
-import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from marked import between
+from marked import table_of_readme
 
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- versus: made by benchmarks/versus.py -->", "<!-- end of versus -->"
@@ -85,12 +84,5 @@ def lines() -> Iterator[str]:
         yield from part(cpu)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true")
-    check = parser.parse_args().check
-    return between(ROOT / "README.md", BEGIN, END, lines(), check)
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(table_of_readme(__doc__, BEGIN, END, lines()))

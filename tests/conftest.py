@@ -1,6 +1,7 @@
 """Shared by all tests: fixed dice, a deterministic hypothesis, child processes with this tinykd."""
 
 import functools
+import itertools
 import json
 import os
 import subprocess
@@ -97,6 +98,41 @@ def runs_once(smoke: Callable, tmp_path: Path) -> Callable[..., dict]:
         return first
 
     return run
+
+
+@pytest.fixture
+def methods_of() -> Callable[[list[dict], str], list[str]]:
+    """The methods of one setting of a script's runs: each once, the same under seeds 0 and 1."""
+
+    def look(runs: list[dict], setting: str) -> list[str]:
+        seeds: dict[int, list[str]] = {}
+        for run in runs:
+            if run["setting"] == setting:
+                assert 0 <= run["accuracy"] <= 1
+                seeds.setdefault(run["seed"], []).append(run["method"])
+        assert seeds[0] == seeds[1]
+        assert len(set(seeds[0])) == len(seeds[0])
+        return seeds[0]
+
+    return look
+
+
+@pytest.fixture
+def disk_full_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """disk_full_at(n): from now on the n-th rename, counted from 0, finds no space left."""
+    replace = os.replace
+
+    def fill(n: int) -> None:
+        moves = itertools.count()
+
+        def moved(source: str, target: str) -> None:
+            if next(moves) == n:
+                raise OSError(28, "No space left on device")
+            replace(source, target)
+
+        monkeypatch.setattr(os, "replace", moved)
+
+    return fill
 
 
 @pytest.fixture

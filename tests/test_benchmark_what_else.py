@@ -6,20 +6,14 @@ KINDS = {"bias": 3, "backdoor": 6, "subliminal": 1, "memory": 1, "fingerprint": 
 
 
 @pytest.mark.slow
-def test_every_method_runs_once_for_each_seed(runs_once):
+def test_every_method_runs_once_for_each_seed(runs_once, methods_of):
     first = runs_once("what_else", "--seeds", 0, 1)
     settings = {run["setting"] for run in first["runs"]}
     for kind, count in KINDS.items():
         assert sum(setting.partition(",")[0] == kind for setting in settings) == count
+    assert all(one["what"] for one in first["runs"])
     for setting in settings:
-        seeds = {}
-        for one in first["runs"]:
-            if one["setting"] == setting:
-                assert 0 <= one["accuracy"] <= 1
-                assert one["what"]
-                seeds.setdefault(one["seed"], []).append(one["method"])
-        assert seeds[0] == seeds[1]
-        assert len(set(seeds[0])) == len(seeds[0])
+        methods = methods_of(first["runs"], setting)
         if setting != "subliminal":
-            assert "soft targets" in seeds[0]
-            assert "labels" in seeds[0] or setting.endswith("curves")
+            assert "soft targets" in methods
+            assert "labels" in methods or setting.endswith("curves")

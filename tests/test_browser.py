@@ -243,6 +243,7 @@ def keys(driver, held, pressed):
 
 
 def test_it_opens_on_lesson_00_and_has_a_launcher(lab):
+    """`until` fails where it does not come to be."""
     lab.go()
     lab.until("return document.body.innerText.includes('Start here')", "lesson 00")
     lab.menu("File", "New Launcher")

@@ -13,9 +13,10 @@ import pytest
 from tinykd.classroom.author import build
 from tinykd.classroom.author.kill_matrix import put_section
 from tinykd.classroom.author.lesson import LessonError
+from tinykd.classroom.author.lesson_rules import long_gaps
 from tinykd.classroom.author.notebooks import long_lines
 from tinykd.classroom.author.prove import prove, prove_many_seeds
-from tinykd.classroom.author.read_lesson import long_gaps, read_lesson
+from tinykd.classroom.author.read_lesson import read_lesson
 from tinykd.classroom.author.two_kernels import borrowed
 from tinykd.classroom.author.variants import run_variants
 

@@ -171,15 +171,15 @@ def test_templates_get_tools_and_any_other_variable(tokenizer):
         "{% for d in documents or [] %}{{ d.title }}{% endfor %}"
     )
     tools = [{"type": "function", "function": {"name": "f", "description": "<é>"}}]
-    compare(tokenizer, [USER], tools=tools, enable_thinking=False)
-    compare(tokenizer, [USER], documents=[{"title": "a", "text": "b"}], bos_token="mine")
+    assert compare(tokenizer, [USER], tools=tools, enable_thinking=False)
+    assert compare(tokenizer, [USER], documents=[{"title": "a", "text": "b"}], bos_token="mine")
 
 
 def test_keys_that_are_none_are_missing(tokenizer):
     tokenizer.template = (
         "{% for m in messages %}{{ m.content }}{% if m.calls is defined %}!{% endif %}{% endfor %}"
     )
-    compare(tokenizer, [USER | {"calls": None}, {"role": "assistant", "content": None}])
+    assert compare(tokenizer, [USER | {"calls": None}, {"role": "assistant", "content": None}])
 
 
 def test_a_template_may_refuse_a_conversation(tokenizer):

@@ -7,9 +7,9 @@ import torch
 
 from tinykd import LiveTeacher, SoftTargets, Trainer, reverse_kl
 from tinykd.lm.batches import SequenceBatches
-from tinykd.lm.by_prompt import ByPrompt
 from tinykd.lm.onpolicy import OnPolicy
-from tinykd.lm.privileged import Privileged
+from tinykd.lm.teachers.by_prompt import ByPrompt
+from tinykd.lm.teachers.privileged import Privileged
 from tinykd.lm.transformer import Config, Transformer
 
 V = 9

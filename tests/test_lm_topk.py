@@ -1,9 +1,7 @@
 """Top-k targets: true distributions over k + 1 buckets, and a cache that cannot be misaligned."""
 
-import itertools
 import json
 import math
-import os
 
 import numpy as np
 import pytest
@@ -13,8 +11,8 @@ from hypothesis import strategies as st
 
 from tinykd import MLP, CachedTeacher, SoftTargets, Trainer, forward_kl
 from tinykd.lm import Config, SequenceBatches, Transformer
+from tinykd.lm.teachers.topk_teacher import TopKTeacher
 from tinykd.lm.topk import top_k, topk_kl
-from tinykd.lm.topk_teacher import TopKTeacher
 
 
 def gradient(f, student):
@@ -236,26 +234,18 @@ def test_batches_that_do_not_fit_are_refused(tmp_path):
     assert not list(tmp_path.glob("w*"))
 
 
-def test_a_write_that_stops_changes_nothing_or_leaves_nothing(tmp_path, monkeypatch):
+def test_a_write_that_stops_changes_nothing_or_leaves_nothing(tmp_path, monkeypatch, disk_full_at):
     """Pitfalls 23, 36: the stamp comes last, and never beside the arrays of another cache."""
     kept = cache(tmp_path)
     assert (kept.stamp["k"], kept.stamp["T"]) == (VOCABULARY, 2.0)
-    monkeypatch.setattr("tinykd.lm.topk_teacher.top_k", lambda *a: 1 / 0)
+    monkeypatch.setattr("tinykd.lm.teachers.topk_teacher.top_k", lambda *a: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         cache(tmp_path, k=3)
     monkeypatch.undo()
     assert TopKTeacher(tmp_path / "c").k == VOCABULARY
-    replace = os.replace
     for stop in range(5):
         cache(tmp_path)
-        moves = itertools.count()
-
-        def fail_at(source, target, stop=stop, moves=moves):
-            if next(moves) == stop:
-                raise OSError(28, "No space left on device")
-            replace(source, target)
-
-        monkeypatch.setattr(os, "replace", fail_at)
+        disk_full_at(stop)
         with pytest.raises(OSError, match="No space"):
             cache(tmp_path, k=3)
         monkeypatch.undo()

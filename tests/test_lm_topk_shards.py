@@ -23,7 +23,7 @@ from tinykd.lm import (
     topk_kl,
     write_shard,
 )
-from tinykd.lm.served import Served
+from tinykd.lm.teachers.served import Served
 from tinykd.lm.topk import TopK
 
 SCRIPT = Path(__file__).parent / "scripts" / "write_shards.py"

@@ -9,8 +9,9 @@ import pytest
 
 import tinykd
 
-ROOMS = ["", "compress", "data", "features", "flow", "lm", "lm.reasoning", "lm.tokens"]
-ROOMS += ["lm.weights", "metrics", "models", "robust", "search", "teachers", "training"]
+ROOMS = ["", "compress", "data", "features", "flow", "lm", "lm.reasoning", "lm.teachers"]
+ROOMS += ["lm.tokens", "lm.weights", "metrics", "models", "robust", "search", "teachers"]
+ROOMS += ["training"]
 
 
 def test_every_room_is_looked_at():
@@ -27,6 +28,15 @@ def test_names_are_there_once(room):
     assert len(set(names)) == len(names)
     assert not [name for name in names if not hasattr(module, name)]
     assert not [name for name in names if name.startswith("_")]
+
+
+@pytest.mark.parametrize("file", ["topk_teacher", "served"])
+def test_older_places_give_the_same(file):
+    """Lesson 12 and programs import from there."""
+    old = importlib.import_module(f"tinykd.lm.{file}")
+    new = importlib.import_module(f"tinykd.lm.teachers.{file}")
+    assert old.__all__
+    assert all(getattr(old, name) is getattr(new, name) for name in old.__all__)
 
 
 def test_the_version_is_that_of_the_project():

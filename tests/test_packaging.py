@@ -217,6 +217,17 @@ def test_import_pulls_in_numpy_and_torch_and_nothing_else(tmp_path):
     assert not [name for name in after if name.startswith("tinykd.classroom")]
 
 
+def test_the_command_imports_typer_and_nothing_else(tmp_path):
+    """So `tinykd --help` takes as long as `import tinykd`; what a command needs comes with it."""
+    before = python("import sys, tinykd, typer; print(*sys.modules)", tmp_path).split()
+    after = python("import sys, tinykd.classroom.cli; print(*sys.modules)", tmp_path).split()
+    new = {name for name in set(after) - set(before) if name.split(".")[0] != "typer"}
+    allowed = ("tinykd.classroom", "rfc3987_syntax")  # the latter is kept out, not imported
+    assert new
+    assert not [name for name in new if not name.startswith(allowed)]
+    assert not [name for name in new if re.search("grading|sandbox|roster|reports|build", name)]
+
+
 def test_datasets_is_not_importable(tmp_path):
     code = "import importlib.util; print(importlib.util.find_spec('datasets'))"
     found = python(code, tmp_path)

@@ -1,9 +1,7 @@
 """Where soft targets come from: never trained, never in train mode, never of another sample."""
 
 import contextlib
-import itertools
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -231,21 +229,16 @@ def test_what_does_not_fit_is_refused_by_name(tmp_path):
     assert not list(tmp_path.glob(".*"))
 
 
-def test_a_write_that_stops_halfway_changes_nothing_or_leaves_nothing(tmp_path, monkeypatch):
+def test_a_write_that_stops_halfway_changes_nothing_or_leaves_nothing(
+    tmp_path, monkeypatch, disk_full_at
+):
     """Pitfalls 23, 36: no stamp vouches for a mixture, and the old cache stays until the new is."""
-    x, replace = torch.randn(6, 4), os.replace
+    x = torch.randn(6, 4)
     old, new = MLP(4, 3), MLP(4, 3)
     names = {"t.json", "t.npy", "t@rows.npy", "t@layer-layers.0.npy"}
     for stop in range(5):
         kept = CachedTeacher.write(tmp_path / "t", old, x, layers=["layers.0"]).logits.copy()
-        moves = itertools.count()
-
-        def fail_at(source, target, stop=stop, moves=moves):
-            if next(moves) == stop:
-                raise OSError(28, "No space left on device")
-            replace(source, target)
-
-        monkeypatch.setattr(os, "replace", fail_at)
+        disk_full_at(stop)
         with pytest.raises(OSError, match="No space") if stop < 4 else contextlib.nullcontext():
             CachedTeacher.write(tmp_path / "t", new, x + 1, layers=["layers.0"])
         monkeypatch.undo()

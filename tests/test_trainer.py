@@ -14,6 +14,7 @@ from torch.optim import SGD
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 import tinykd.files
+import tinykd.training.arguments
 import tinykd.training.trainer
 from tinykd import (
     MLP,
@@ -527,7 +528,7 @@ def test_bf16_warns_where_there_is_no_arithmetic_for_it(monkeypatch, arithmetic)
     fast = tinykd.best_precision("cpu")
     monkeypatch.undo()
     assert fast == ("bf16" if arithmetic else "float32")
-    monkeypatch.setattr(tinykd.training.trainer, "best_precision", lambda device: fast)
+    monkeypatch.setattr(tinykd.training.arguments, "best_precision", lambda device: fast)
     warns = contextlib.nullcontext() if arithmetic else pytest.warns(UserWarning, match="bf16")
     with warns:
         Trainer(MLP(4, 3), HardLabels(), device="cpu", precision="bf16")

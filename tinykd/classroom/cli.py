@@ -1,4 +1,6 @@
-"""The `tinykd` command. Everything heavy is imported inside a command: `tinykd --help` is quick."""
+"""The `tinykd` command. What it needs is imported inside each command, so that `tinykd --help`
+takes no longer than `import tinykd`, which is to say torch.
+"""
 
 import contextlib
 import os

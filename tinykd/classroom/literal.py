@@ -85,6 +85,7 @@ class _Reader:
         self.left = MAX_NODES
 
     def value(self, node: ast.expr | None, depth: int) -> Any:
+        """What stands in the node, at most `depth` lists deep. Raises NotLiteral for code."""
         self.left -= 1
         if self.left < 0:
             raise NotLiteral(f"more than {MAX_NODES:,} values")

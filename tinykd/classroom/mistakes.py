@@ -56,6 +56,7 @@ def hint_for(name: str, given: dict[str, Any], expected: dict[str, Any]) -> str:
         return f"Hint: {checks[name]['hint']}"
 
     def explains(mistake: str, check: str, value: Any) -> bool:
+        """Whether a mistake gives this value for a check, or passes it where the value is right."""
         entry = checks[check]
         if compare(value, entry["value"], entry["rtol"], entry["atol"]) is None:
             return all(one["name"] != mistake or check not in one["values"] for one in mutants)

@@ -6,6 +6,7 @@ quantisation need torch alone.
 
 from .batch_norm import fold_batch_norm, folded
 from .export import onnx_session, predict_onnx, to_onnx, write_integers
+from .importance import importance, loss_without
 from .prune import (
     GradualPruning,
     cubic,
@@ -17,7 +18,7 @@ from .prune import (
     sparsity,
     unit_norms,
 )
-from .prune_transformer import cut_transformer, importance, loss_without
+from .prune_transformer import cut_transformer
 from .quantize import (
     Quantized,
     Rounded,

@@ -72,6 +72,7 @@ def write_integers(exported: Any, scales: dict[str, np.ndarray]) -> None:
     makers = {output: node for node in graph.node for output in node.output}
 
     def integers(name: str, real: np.ndarray, scale: np.ndarray, kind: type) -> str:
+        """Store an array as integers of `kind`; the name of what makes it real again."""
         per_channel = scale.reshape(-1, *[1] * (real.ndim - 1))
         info = np.iinfo(kind)
         whole = np.rint(real / per_channel).clip(info.min, info.max).astype(kind)
@@ -137,6 +138,7 @@ def _translation() -> dict:
     op: Any = opset18
 
     def quantize_and_back(x: Any, scale: float, zero: int) -> Any:
+        """`through_int8` in the words of ONNX."""
         s = op.Constant(value_float=scale)
         z = op.Constant(value=helper.make_tensor("zero", 3, [], [zero]))  # 3: int8
         return op.DequantizeLinear(op.QuantizeLinear(x, s, z), s, z)
@@ -145,6 +147,8 @@ def _translation() -> dict:
 
 
 class _Through(nn.Module):
+    """`through_int8` as a layer, with the scale and zero that were learned."""
+
     def __init__(self, rounded: Rounded) -> None:
         super().__init__()
         self.scale, self.zero = float(rounded.log_scale.exp()), rounded.zero

@@ -75,25 +75,10 @@ def report(
             else Path(model)
             for name, model in models.items()
         }
-        rows = []
-        for name, file in files.items():
-            logits, model = predict_onnx(file, inputs, 500), models[name]
-            right = accuracy(logits, labels)
-            low, high = wilson(round(right * len(labels)), len(labels))
-            module = model if isinstance(model, nn.Module) else None
-            rows.append(
-                {
-                    "model": name,
-                    "parameters": parameters(module) if module else math.nan,
-                    "flops": flops(module, inputs[:1]) if module else math.nan,
-                    "bytes": file.stat().st_size,
-                    "memory": peak_memory(file, (64, *inputs.shape[1:])),
-                    "accuracy": right,
-                    "accuracy_low": low,
-                    "accuracy_high": high,
-                    "ece": calibration_error(logits, labels),
-                }
-            )
+        rows: list[dict[str, Any]] = [
+            {"model": name, **_measured(models[name], file, inputs, labels)}
+            for name, file in files.items()
+        ]
         for batch in (1, 64):
             times = latency(
                 files.values(), inputs[:1].expand(batch, *inputs.shape[1:]), threads, rounds
@@ -101,6 +86,26 @@ def report(
             for row, each in zip(rows, times, strict=True):
                 row[f"ms_{batch}"], row[f"ms_{batch}_p95"] = np.percentile(each, [50, 95]).tolist()
     return Report(rows, threads, rounds)
+
+
+def _measured(
+    model: nn.Module | str | Path, file: Path, inputs: Tensor, labels: Tensor
+) -> dict[str, float]:
+    """All of a model's row but its times."""
+    logits = predict_onnx(file, inputs, 500)
+    right = accuracy(logits, labels)
+    low, high = wilson(round(right * len(labels)), len(labels))
+    module = model if isinstance(model, nn.Module) else None
+    return {
+        "parameters": parameters(module) if module else math.nan,
+        "flops": flops(module, inputs[:1]) if module else math.nan,
+        "bytes": file.stat().st_size,
+        "memory": peak_memory(file, (64, *inputs.shape[1:])),
+        "accuracy": right,
+        "accuracy_low": low,
+        "accuracy_high": high,
+        "ece": calibration_error(logits, labels),
+    }
 
 
 class Report:

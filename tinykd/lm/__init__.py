@@ -2,26 +2,22 @@
 
 the model           config, layers, transformer, cache, lora, tokens/, weights/
 texts               batches of given ones; generate and speculative: its own
-losses              chunked, lazy_logits: a large vocabulary; matching: what happens inside
-a teacher, kept     topk, topk_teacher, topk_shards, shard_files; from a server: served,
-                    served_teacher
-another teacher     privileged: it sees more; by_prompt: several; other_tokenizer, spans: other
-                    tokens
+losses              topk: the likeliest tokens and a tail; spans: other tokens; chunked,
+                    lazy_logits: a large vocabulary; matching: what happens inside
+teachers/           kept on disk, from a server, with other tokens, one a prompt, one that sees
+                    more; topk_teacher and served are older places of two of them
 on-policy           onpolicy, advantage
 reasoning/          problems, sampled solutions, verified answers, scores
 """
 
 from .advantage import SampledReverseKL, advantages, k1, k2, k3
 from .batches import SequenceBatches, shift_and_mask
-from .by_prompt import ByPrompt
 from .chunked import Chunked, Head, Headless, LazyLogits, chunked
 from .generate import generate, nucleus
 from .layers import Config
 from .lora import add_lora, load_lora, merge_lora, save_lora, unmerge_lora
 from .matching import AttentionScores, HiddenStates
 from .onpolicy import MiniLLM, OnPolicy
-from .other_tokenizer import OtherTokenizer
-from .privileged import Privileged
 from .reasoning import (
     Problem,
     arithmetic,
@@ -36,15 +32,21 @@ from .reasoning import (
     verify_latex,
     wilson,
 )
-from .served import read_served
-from .served_teacher import keep_served
-from .shard_files import finish_shards, write_shard
 from .spans import ULD, Spans, span_kl, uld
 from .speculative import speculate, total_variation
+from .teachers import (
+    ByPrompt,
+    OtherTokenizer,
+    Privileged,
+    TopKShards,
+    TopKTeacher,
+    finish_shards,
+    keep_served,
+    read_served,
+    write_shard,
+)
 from .tokens import Tokenizer
 from .topk import TopK, top_k, topk_kl
-from .topk_shards import TopKShards
-from .topk_teacher import TopKTeacher
 from .transformer import Classifier, Transformer, keep_layers
 from .weights import load, load_gguf, load_safetensors, save, smollm2
 

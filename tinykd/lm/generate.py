@@ -54,20 +54,8 @@ def generate(
         FloatingPointError: logits that are NaN or infinite, with the prompt and the step: broken
             weights, or an overflow.
     """
-    if not (0 <= temperature < math.inf and 0 < top_p <= 1):
-        raise ValueError(
-            "temperature must be at least 0 and finite and top_p in (0, 1], "
-            f"got {temperature} and {top_p}"
-        )
-    if max_new < 0 or batch_size < 1:
-        raise ValueError(
-            f"max_new must be at least 0 and batch_size at least 1, got {max_new} and {batch_size}"
-        )
-    rows = [_ids(prompt, f"prompt {n}", model.config.vocab) for n, prompt in enumerate(prompts)]
-    if not all(rows):
-        raise ValueError(f"prompt {rows.index([])} is empty: there is nothing to continue")
-    ends = [] if eos is None else _ids(_listed(eos), "eos", len(model.head_weight))
-    _ids([pad], "pad", model.config.vocab)
+    refuse_settings(max_new, temperature, top_p, batch_size)
+    rows, ends = as_ids(prompts, eos, pad, model.config.vocab, len(model.head_weight))
     device = next(model.parameters()).device
     rng = torch.Generator(device).manual_seed(seed)
     pick = functools.partial(draw, temperature=temperature, top_p=top_p, rng=rng)
@@ -206,8 +194,33 @@ class _Sequences:
         return self.model(ids, real, positions=last, cache=cache)
 
 
-def _listed(ids: Any) -> Any:
-    return ids if isinstance(ids, (Tensor, Sequence)) else [ids]
+def refuse_settings(max_new: int, temperature: float, top_p: float, batch_size: int) -> None:
+    """Raises ValueError for what nothing can be sampled with."""
+    if not (0 <= temperature < math.inf and 0 < top_p <= 1):
+        raise ValueError(
+            "temperature must be at least 0 and finite and top_p in (0, 1], "
+            f"got {temperature} and {top_p}"
+        )
+    if max_new < 0 or batch_size < 1:
+        raise ValueError(
+            f"max_new must be at least 0 and batch_size at least 1, got {max_new} and {batch_size}"
+        )
+
+
+def as_ids(
+    prompts: Sequence, eos: Any, pad: int, size: int, tokens: int
+) -> tuple[list[list[int]], list[int]]:
+    """Prompts, and the tokens that end an answer, as plain ids.
+
+    size: ids that may be read. tokens: those that may be written. Raises ValueError for others, and
+    for an empty prompt, TypeError for what is no id.
+    """
+    rows = [_ids(prompt, f"prompt {n}", size) for n, prompt in enumerate(prompts)]
+    if not all(rows):
+        raise ValueError(f"prompt {rows.index([])} is empty: there is nothing to continue")
+    _ids([pad], "pad", size)
+    listed = eos if isinstance(eos, (Tensor, Sequence)) else [eos]
+    return rows, [] if eos is None else _ids(listed, "eos", tokens)
 
 
 def _ids(ids: Any, name: str, size: int) -> list[int]:

@@ -16,9 +16,8 @@ How often a token is accepted says how near the two distributions are, and nothi
 """
 
 import functools
-import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -28,7 +27,7 @@ from ..models import frozen
 from ..models.sharded import unsharded
 from ..progress import bar
 from .cache import SPARE, Cache
-from .generate import _ids, _listed, distribution, draw
+from .generate import as_ids, distribution, draw, refuse_settings
 from .transformer import Transformer
 
 Distribution = Callable[[Tensor], Tensor]  # logits (..., V) to probabilities (..., V)
@@ -102,8 +101,10 @@ def speculate(
     Raises ValueError as `generate` does, for ahead below 1, and for models of different
     vocabularies; FloatingPointError for logits that are not finite.
     """
-    _refuse_settings(ahead, max_new, temperature, top_p, batch_size)
-    rows, ends = _as_ids(target, draft, prompts, eos, pad)
+    refuse_settings(max_new, temperature, top_p, batch_size)
+    if ahead < 1:
+        raise ValueError(f"ahead must be at least 1, got {ahead}")
+    rows, ends = as_ids(prompts, eos, pad, *_shared_tokens(target, draft))
     rng = torch.Generator(target.embed.weight.device).manual_seed(seed)
     says = functools.partial(_finite, temperature=temperature, top_p=top_p)
     answers: list[list[int]] = [[] for _ in rows]
@@ -161,37 +162,15 @@ def _finite(logits: Tensor, temperature: float, top_p: float) -> Tensor:
     return distribution(logits, temperature, top_p)
 
 
-def _refuse_settings(
-    ahead: int, max_new: int, temperature: float, top_p: float, batch_size: int
-) -> None:
-    if not (0 <= temperature < math.inf and 0 < top_p <= 1):
-        raise ValueError(
-            "temperature must be at least 0 and finite and top_p in (0, 1], "
-            f"got {temperature} and {top_p}"
-        )
-    if ahead < 1 or max_new < 0 or batch_size < 1:
-        raise ValueError(
-            "ahead and batch_size must be at least 1 and max_new at least 0, "
-            f"got {ahead}, {batch_size} and {max_new}"
-        )
-
-
-def _as_ids(
-    target: Transformer, draft: Transformer, prompts: Sequence, eos: Any, pad: int
-) -> tuple[list[list[int]], set[int]]:
-    """Prompts and ends as plain ids. Raises ValueError for some that a model does not have."""
+def _shared_tokens(target: Transformer, draft: Transformer) -> tuple[int, int]:
+    """How many ids both models read, and write. Raises ValueError for different vocabularies."""
     tokens, theirs = len(target.head_weight), len(draft.head_weight)
     if tokens != theirs:
         raise ValueError(
             f"the target has {tokens} tokens, the draft {theirs}: they must share a tokenizer "
             "(Config(tokens=...) leaves out rows that pad a vocabulary)"
         )
-    size = min(target.config.vocab, draft.config.vocab)
-    rows = [_ids(prompt, f"prompt {n}", size) for n, prompt in enumerate(prompts)]
-    if not all(rows):
-        raise ValueError(f"prompt {rows.index([])} is empty: there is nothing to continue")
-    _ids([pad], "pad", size)
-    return rows, set() if eos is None else set(_ids(_listed(eos), "eos", tokens))
+    return min(target.config.vocab, draft.config.vocab), tokens
 
 
 class _Reading:

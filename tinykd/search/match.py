@@ -115,17 +115,17 @@ def play_against(game: DotsAndBoxes, policy: Policy) -> Match:
         button.on_click(drawer(e))
     again.on_click(restart)
     hints.observe(refresh, "value")
-    cells: dict[tuple[int, int], Any] = {
-        (r + s, c + d): button for ((r, c), (s, d)), button in zip(game.lines, edges, strict=True)
-    }
-    for n, box in enumerate(boxes):
-        cells[2 * (n // game.columns) + 1, 2 * (n % game.columns) + 1] = box
-    grid = [
-        cells.get((r, c)) or HTML("<center>●</center>")
-        for r in range(2 * game.rows + 1)
-        for c in range(2 * game.columns + 1)
-    ]
+    grid = [cell or HTML("<center>●</center>") for cell in _in_rows(game, edges, boxes)]
     columns = f"repeat({2 * game.columns + 1}, 46px)"
     refresh()
     display(VBox([GridBox(grid, layout=Layout(grid_template_columns=columns)), said, hints, again]))
     return match
+
+
+def _in_rows(game: DotsAndBoxes, edges: list[Any], boxes: list[Any]) -> list[Any]:
+    """What stands on each place of the board, row by row; None where the dots are."""
+    cells = {(r + s, c + d): edge for ((r, c), (s, d)), edge in zip(game.lines, edges, strict=True)}
+    for n, box in enumerate(boxes):
+        cells[2 * (n // game.columns) + 1, 2 * (n % game.columns) + 1] = box
+    rows, columns = range(2 * game.rows + 1), range(2 * game.columns + 1)
+    return [cells.get((r, c)) for r in rows for c in columns]

@@ -90,6 +90,14 @@ class Feed:
             self.used, self.last = self.used + 1, batch
         return group
 
+    def refuse_empty(self) -> None:
+        """Raises ValueError, at the end of an epoch, if there was not one batch in it."""
+        if self.used == 0:
+            raise ValueError(
+                "batches is empty: there is nothing to train on (drop_last=True drops the only "
+                "batch where there are fewer samples than its size)"
+            )
+
     def end_epoch(self) -> None:
         """The next epoch starts from here."""
         self.before = {"start": self.start, "digest": self._first}

@@ -1,10 +1,15 @@
 """What a run reports: the losses of an epoch, kept on the device, looked at only now and then."""
 
+import itertools
 import math
 import operator
+from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from ..batch import not_finite
 
 READ_EVERY = 50  # steps between two readings of the loss on an accelerator: each waits for it
 
@@ -41,11 +46,12 @@ class EpochLosses:
         """Note one step's sums, counts and weights (K,), and the norm of its gradient."""
         self._unread.append((step, batch, weights, torch.cat([sums, counts, norm.view(1)])))
 
-    def read(self, epoch: int) -> None:
+    def read(self, epoch: int, batches: Iterable[Any] = ()) -> None:
         """Fetch the steps since the last reading; `latest` is the newest loss.
 
-        Raises NonFiniteLoss for the first of them that is NaN or infinite, ValueError for one
-        without a single valid position.
+        Raises NonFiniteLoss for the first of them that is NaN or infinite, with a note on what in
+        `batches`, those of the latest step, is not finite; ValueError for a step without a single
+        valid position.
         """
         unread, self._unread = self._unread, []
         if not unread:
@@ -65,7 +71,10 @@ class EpochLosses:
             self.latest = sum(s / max(c, 1) for s, c in zip(weighted, counts, strict=True))
             for name, value in zip([*self.names, "gradient"], [*sums, norm], strict=True):
                 if not math.isfinite(value):
-                    raise NonFiniteLoss(name, value, step, epoch, batch)
+                    failed = NonFiniteLoss(name, value, step, epoch, batch)
+                    for words in itertools.chain.from_iterable(map(not_finite, batches)):
+                        failed.add_note(words)
+                    raise failed
 
     def record(self) -> dict[str, float]:
         """The epoch's mean of the objective ("loss"), each step at its own weights, and by term."""

@@ -69,6 +69,27 @@ class Resumable:
         self.optimizer.load_state_dict(state["parts"]["optimizer"])
         self._given = state
 
+    def _begin(self, resume: bool) -> dict[str, Any] | None:
+        """Start anew (None), or go on from a checkpoint or from what load_state_dict was given.
+
+        Returns the generators' state to go on with. Raises ValueError for the state of another run,
+        and for callbacks whose state could not be saved.
+        """
+        self._described = {}
+        self._parts()  # whatever is wrong with a callback is said before the training
+        if self.checkpoint:
+            resuming.refuse_unreadable(self.callbacks)
+            self._settings()  # before a step or a scheduler changes what they say
+        saved = resuming.found(self.checkpoint, resume, ours=self._saved == self.checkpoint)
+        self.together.refuse_unlike(saved)
+        saved, self._given = self._given or saved, None
+        if saved is None:
+            return None
+        try:
+            return self._restore(saved)
+        except ValueError as error:
+            raise ValueError(f"{self.checkpoint or 'load_state_dict'}: {error}") from error
+
     def _restore(self, state: dict[str, Any]) -> dict[str, Any]:
         """Returns the generators' state, which they have now, to go on with after skipping."""
         sharded = is_sharded(self.net)

@@ -9,7 +9,6 @@ batches come from; neither is the loop's business.
 import contextlib
 import math
 import time
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,24 +16,24 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from ..batch import as_batch, not_finite, refuse_unshifted, to_device
-from ..device import best_device, best_precision, join_process_group, rank_and_ranks
-from ..models.call import modes_kept
+from ..batch import as_batch, refuse_unshifted, to_device
+from ..device import best_device, join_process_group, rank_and_ranks
 from ..models.sharded import reshard
 from ..objective import Objective, Term, as_objective
 from ..outputs import Targets
 from ..progress import Bar, Interruptible, bar
 from ..schedules import Schedule
 from ..teachers import Teachers
-from . import resume as resuming
+from .arguments import check_settings, check_validation, refuse_coupled, warn_if_slow
 from .best import Best
 from .feed import Feed
-from .history import READ_EVERY, EpochLosses, NonFiniteLoss
+from .history import READ_EVERY, EpochLosses
 from .learning_rate import LearningRate
+from .modes import train_mode
 from .parallel import Together, as_one, shard_terms
 from .resumable import Resumable
 from .step import Step, backward, gradient_norm, make_optimizer, refuse_uncovered, refuse_unused
-from .validation import check_validation, validated
+from .validation import validated
 
 
 class Callback(Protocol):
@@ -51,8 +50,7 @@ class Trainer(Resumable):
     objective: a term or a weighted sum of terms.
     teacher: a module (eval mode and no gradients are seen to), a CachedTeacher or any `Teacher`,
     several of them by name, {"a": ..., "b": ...}, or None.
-    optimizer: an instance, a factory over parameters (`lambda ps: SGD(ps, 0.1)`), or None: AdamW,
-    fused, which on a CPU takes a quarter of the time of PyTorch's plain one.
+    optimizer: an instance, a factory over parameters (`lambda ps: SGD(ps, 0.1)`), or None: AdamW.
     schedule: a number or a function of progress in [0, 1] that multiplies the learning rate; or
     a torch LRScheduler of `optimizer`, stepped once a step. Left out, nobody touches the rate.
     device: "cuda", "mps", "cpu" ...; None takes the first of these that is there.
@@ -86,17 +84,7 @@ class Trainer(Resumable):
         callbacks: Iterable[Callback] = (),
         progress: bool = True,
     ) -> None:
-        if precision not in ("float32", "bf16"):
-            raise ValueError(f'precision must be "float32" or "bf16", got {precision!r}')
-        if not isinstance(accumulate, int) or accumulate < 1:
-            raise ValueError(f"accumulate must be a whole number, at least 1, got {accumulate}")
-        if clip is not None and not 0 < clip < math.inf:
-            raise ValueError(f"clip is the largest length of a gradient, above 0, got {clip}")
-        if checkpoint_every is not None and (checkpoint is None or checkpoint_every < 1):
-            raise ValueError(
-                f"checkpoint_every={checkpoint_every} must be at least 1 and needs a file, "
-                f"got checkpoint={checkpoint!r}"
-            )
+        check_settings(precision, accumulate, clip, checkpoint, checkpoint_every)
         self.model, self.objective = model, as_objective(objective)
         self.device = torch.device(device) if device else best_device()
         self.teachers = Teachers(teacher, self.objective)
@@ -104,12 +92,7 @@ class Trainer(Resumable):
         self.callbacks, self.show_progress = list(callbacks), progress
         self.checkpoint = Path(checkpoint).expanduser() if checkpoint else None
         self.checkpoint_every = checkpoint_every
-        if precision == "bf16" and best_precision(self.device) != "bf16":
-            warnings.warn(
-                f'precision="bf16" can take 100 times as long as "float32" where the device, '
-                f"{self.device.type} here, has none in hardware; tinykd.best_precision() chooses",
-                stacklevel=2,
-            )
+        warn_if_slow(precision, self.device)
         self.teachers.to(self.device)
         self.world = join_process_group(self.device)
         self.together = Together()
@@ -117,9 +100,7 @@ class Trainer(Resumable):
         self.net = Step(model, self.objective, self._autocast).to(self.device)
         self.optimizer = make_optimizer(optimizer, self.net)
         self.learning_rate = LearningRate(self.optimizer, schedule)
-        coupled = [type(term).__name__ for term in self.objective.terms if term.couples_samples]
-        if coupled and (self.world > 1 or accumulate > 1):
-            raise ValueError(f"{coupled} couple the samples of a batch, so a batch must stay whole")
+        refuse_coupled(self.objective, self.world, accumulate)
         self._parallel = as_one(self.net)
         self._saved: Path | None = None  # a checkpoint that this trainer has written
         self._given: dict[str, Any] | None = None  # what load_state_dict was given
@@ -160,22 +141,9 @@ class Trainer(Resumable):
         self.losses = EpochLosses(self.objective.names())
         self.feed = Feed(batches, epochs, compare=self.checkpoint is not None)
         self.batches_per_epoch = self.together.longest(self.feed.length)  # one progress for all
-        self._described: dict[str, Any] = {}
-        self._parts()  # whatever is wrong with a callback is said before the training
-        if self.checkpoint:
-            resuming.refuse_unreadable(self.callbacks)
-            self._settings()  # before a step or a scheduler changes what they say
-        rng = None
-        saved = resuming.found(self.checkpoint, resume, ours=self._saved == self.checkpoint)
-        self.together.refuse_unlike(saved)
-        saved, self._given = self._given or saved, None
-        if saved is not None:
-            try:
-                rng = self._restore(saved)
-            except ValueError as error:
-                raise ValueError(f"{self.checkpoint or 'load_state_dict'}: {error}") from error
-        with self._modes(), Interruptible() as self._interrupt, self._bar() as advance:
-            self._train_modes = [(module, module.training) for module in self.model.modules()]
+        rng = self._begin(resume)
+        modes = train_mode(self.model, self.objective, self.teachers)
+        with modes as self._train_mode, Interruptible() as self._interrupt, self._bar() as advance:
             while self.epoch < epochs and not (self.best and self.best.stalled):
                 self._run_epoch(rng, advance)
                 self._end_epoch()
@@ -199,15 +167,6 @@ class Trainer(Resumable):
     def batch(self) -> int:
         """Batches of this epoch that are used up."""
         return self.feed.used
-
-    @contextlib.contextmanager
-    def _modes(self) -> Iterator[None]:
-        """Student in train mode, teachers in eval mode; then every module's own comes back."""
-        with modes_kept(self.model), self.teachers.in_eval_mode(self.model):
-            if not self.model.training:
-                self.model.train()
-            self.objective.train()
-            yield
 
     def _bar(self) -> contextlib.AbstractContextManager[Bar]:
         """One bar for all epochs: where each is over within a second, there is something to see."""
@@ -234,11 +193,7 @@ class Trainer(Resumable):
             if self.checkpoint_every and self.step % self.checkpoint_every == 0:
                 self._save()
         advance.wipe()
-        if self.feed.used == 0:
-            raise ValueError(
-                "batches is empty: there is nothing to train on (drop_last=True drops the only "
-                "batch where there are fewer samples than its size)"
-            )
+        self.feed.refuse_empty()
 
     def _take(self, stream: Iterator[Any]) -> list[Any]:
         group = self.feed.take(stream, self.accumulate)
@@ -246,9 +201,7 @@ class Trainer(Resumable):
 
     def _update(self, group: list[dict[str, Any]]) -> None:
         """One optimizer step on the batches of `group`, as if they were one."""
-        if not self.model.training:  # a callback has forgotten it in eval mode
-            for module, mode in self._train_modes:
-                module.training = mode
+        self._train_mode()  # a callback may have forgotten it in eval mode
         progress = self.progress()
         self.learning_rate.set(progress)
         self.optimizer.zero_grad(set_to_none=True)
@@ -258,8 +211,10 @@ class Trainer(Resumable):
         norm = gradient_norm(self._trainable)
         first = max(0, self.feed.used - len(group))
         self.losses.add(self.step, first, *totals, norm)
-        if self.device.type == "cpu" or (self.step + 1) % READ_EVERY == 0:
-            self._read(group)  # free on the CPU, and a NaN never reaches the weights
+        cpu = self.device.type == "cpu"
+        if cpu or (self.step + 1) % READ_EVERY == 0:
+            # Free on the CPU, and a NaN never reaches the weights; elsewhere it may be older.
+            self.losses.read(self.epoch, group if cpu else ())
         if self.clip is not None:
             nn.utils.clip_grads_with_norm_(self._trainable, self.clip, norm)
         self.optimizer.step()
@@ -267,16 +222,6 @@ class Trainer(Resumable):
         self.step += 1
         for callback in self.callbacks:
             callback(self)
-
-    def _read(self, group: list[dict[str, Any]]) -> None:
-        try:
-            self.losses.read(self.epoch)
-        except NonFiniteLoss as error:
-            # Elsewhere than on the CPU it may have been a batch before these.
-            for batch in group if self.device.type == "cpu" else ():
-                for words in not_finite(batch):
-                    error.add_note(words)
-            raise
 
     def _ask(self, batch: dict[str, Any]) -> dict[str | None, Targets]:
         with self._autocast():

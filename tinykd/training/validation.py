@@ -12,21 +12,6 @@ from ..metrics import evaluate
 from ..models import frozen
 
 
-def check_validation(validate: Any, epochs: int, patience: int | None, monitor: Any) -> None:
-    """Raises ValueError for a validation that cannot do what is asked of it."""
-    if not isinstance(epochs, int) or epochs < 0:
-        raise ValueError(f"epochs is a whole number, at least 0, got {epochs!r}")
-    if validate is None and patience is not None:
-        raise ValueError(f"patience={patience} needs something to watch: fit(..., validate=...)")
-    if monitor is not None and patience is None:
-        raise ValueError("monitor and mode choose when to stop early: give patience as well")
-    if validate is not None and not callable(validate):
-        if not hasattr(validate, "__iter__"):
-            raise ValueError(f"validate is batches or a function, got {type(validate).__name__}")
-        if epochs > 1 and hasattr(validate, "__next__"):
-            raise ValueError("validate runs only once, but epochs > 1: give a list or a loader")
-
-
 def validated(
     model: nn.Module, validate: Any, device: torch.device, autocast: Callable
 ) -> dict[str, float]:

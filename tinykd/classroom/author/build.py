@@ -16,9 +16,10 @@ from ..compare import compare, leaves
 from .expected_values import checks_file, mistakes_metadata
 from .kill_matrix import kill_matrix, put_section
 from .lesson import Lesson, LessonError
+from .lesson_rules import direct_calls, long_gaps, untested
 from .notebooks import dump, execute, long_lines, make_notebook, reuse_outputs, write_text
 from .prove import Proof, prove, prove_many_seeds
-from .read_lesson import direct_calls, long_gaps, read_lesson, untested
+from .read_lesson import read_lesson
 from .two_kernels import borrowed
 
 OTHER_SEEDS = (1, 2, 3)  # of the whole proof

@@ -9,7 +9,7 @@ from itertools import combinations
 from typing import Any
 
 from ..compare import CHANGED, finite
-from .lesson import Lesson, LessonError
+from .lesson import Cell, Lesson, LessonError
 from .variants import (
     REFERENCE,
     RESCALED,
@@ -118,23 +118,13 @@ def _same_values(proofs: list[Proof]) -> list[str]:
 
 
 def _judge(proof: Proof, seed: int) -> None:
-    reference, file = proof.values[REFERENCE], proof.lesson.path.name
-    for check in proof.lesson.checks:
-        found = reference.get(check.name, {"error": "did not run"})
-        if "error" in found:
-            raise LessonError(
-                f"{file}: check {check.name} fails on the reference under seed {seed}: "
-                f"{found['error']}"
-            )
-        if not finite(found["value"]):
-            proof.problems.append(f"{check.name}: the reference's value is not finite")
-        if isinstance(found["value"], dict) and CHANGED in found["value"]:
-            proof.problems.append(f"{check.name}: of the reference: {found['value'][CHANGED]}")
+    """Note which checks every variant lost, and what of that is wrong."""
+    _judge_reference(proof, seed)
     for variant, values in proof.values.items():
         proof.lost[variant] = {
             check.name
             for check in cells_for(proof.lesson, variant)
-            if check.role != "answer" and loses(check, values, reference)
+            if check.role != "answer" and loses(check, values, proof.values[REFERENCE])
         }
     if UNTOUCHED not in proof.values:  # under another seed
         return
@@ -152,18 +142,38 @@ def _judge(proof: Proof, seed: int) -> None:
         if lost := proof.lost[one.name]:
             proof.problems.append(f"alternative {one.name} is right, but loses {sorted(lost)}")
     for mutant in proof.lesson.all("mutant"):
-        lost, declared = proof.lost[mutant.name], set(mutant.loses)
-        said = [str(proof.values[mutant.name].get(one, {}).get("error", "")) for one in declared]
-        if all(words.startswith("NameError") for words in said):
-            proof.problems.append(
-                f"mutant {mutant.name} does not run, so it proves nothing: {said[0]}"
+        if problem := _problem_of(mutant, proof):
+            proof.problems.append(f"mutant {mutant.name} {problem}")
+
+
+def _judge_reference(proof: Proof, seed: int) -> None:
+    """Note where a right value is no value to compare with.
+
+    Raises LessonError for a check that fails on the reference.
+    """
+    reference, file = proof.values[REFERENCE], proof.lesson.path.name
+    for check in proof.lesson.checks:
+        found = reference.get(check.name, {"error": "did not run"})
+        if "error" in found:
+            raise LessonError(
+                f"{file}: check {check.name} fails on the reference under seed {seed}: "
+                f"{found['error']}"
             )
-        elif not lost:
-            proof.problems.append(
-                f"mutant {mutant.name} loses nothing: either it is right after all, or a check is "
-                f"missing that sees it; it declares {sorted(declared)}"
-            )
-        elif lost != declared:
-            proof.problems.append(
-                f"mutant {mutant.name} loses {sorted(lost)}, but declares {sorted(declared)}"
-            )
+        if not finite(found["value"]):
+            proof.problems.append(f"{check.name}: the reference's value is not finite")
+        if isinstance(found["value"], dict) and CHANGED in found["value"]:
+            proof.problems.append(f"{check.name}: of the reference: {found['value'][CHANGED]}")
+
+
+def _problem_of(mutant: Cell, proof: Proof) -> str:
+    """What is wrong with a mutant, by the checks that it has lost; "" if nothing is."""
+    lost, declared = proof.lost[mutant.name], set(mutant.loses)
+    said = [str(proof.values[mutant.name].get(one, {}).get("error", "")) for one in declared]
+    if all(words.startswith("NameError") for words in said):
+        return f"does not run, so it proves nothing: {said[0]}"
+    if not lost:
+        return (
+            "loses nothing: either it is right after all, or a check is missing that sees it; "
+            f"it declares {sorted(declared)}"
+        )
+    return f"loses {sorted(lost)}, but declares {sorted(declared)}" if lost != declared else ""

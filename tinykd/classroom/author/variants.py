@@ -105,6 +105,7 @@ def _values(
                 continue
 
             def job(name: str = name, chosen: dict[str, str] = chosen) -> dict[str, Any]:
+                """What the checks say of this variant, and what its answers could have read."""
                 if name == RESCALED:
                     os.environ["TINYKD_SCALE"] = "default"
                     run_setup(lesson, namespace)
@@ -129,6 +130,7 @@ def _many_seeds(
     again = any("check.rng(" in cell.source for cell in lesson.all("setup"))
 
     def values(name: str, seed: str) -> dict[str, Any]:
+        """What the checks say of a variant under one seed."""
         os.environ["TINYKD_SEED"] = namespace["check"]._seed = seed
         own = dict(namespace)
         if again:
@@ -136,6 +138,7 @@ def _many_seeds(
         return run_cells(cells_for(lesson, name), own, variants[name], limit)
 
     def lost(name: str, some: Sequence[str]) -> dict[str, list[str]]:
+        """The seeds, of `some`, under which a variant loses each check."""
         found: dict[str, list[str]] = {}
         for seed in some:
             results = values(name, seed)

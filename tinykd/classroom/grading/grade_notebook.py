@@ -93,15 +93,15 @@ def _check_result(meta: dict[str, Any], found: dict[str, Any] | None) -> CheckRe
     """
     found = found or {"passed": False, "why": "the time was up before it ran"}
     check = CheckResult(meta["name"], meta["role"] == "hidden", meta["points"], found["passed"])
-    if not check.hidden:
-        check.seconds = found.get("seconds", 0.0)
     check.measured = dict(found.get("measured", {}))
-    if check.passed and not check.hidden:
+    check.hint = "" if check.passed else meta["hint"]
+    if check.hidden:
+        return check
+    check.seconds = found.get("seconds", 0.0)
+    if check.passed:
         check.refuted = list(found.get("refuted", []))
-    if not check.passed:
-        check.hint = meta["hint"]
-        if not check.hidden:
-            check.why = found["why"]
-            check.mistakes = [(name, hint) for name, hint in found.get("mistakes", [])]
-            check.numbers = found.get("numbers", 0)
+    else:
+        check.why = found["why"]
+        check.mistakes = [(name, hint) for name, hint in found.get("mistakes", [])]
+        check.numbers = found.get("numbers", 0)
     return check

@@ -4,6 +4,7 @@ Every cell's result goes to the file `--tinykd-results`, one JSON line a cell, a
 known: what a killed run has earned so far is not lost. Where a kernel ends, so does the run.
 """
 
+import functools
 import json
 import os
 import re
@@ -44,7 +45,7 @@ def compare_outputs(self: Any, test: list[Any], ref: list[Any], skip_compare: An
         self.why = "it is far more than is expected, or lists in lists in lists"
     else:
         self.why = compare(got, want, meta.rtol, meta.atol)
-        mutants = json.loads(self.parent.nb.metadata.tinykd.mutants)
+        mutants = _known_mistakes(self.parent.nb.metadata.tinykd.mutants)
         if self.why:
             self.mistakes = fitting_mistakes(meta.name, got, mutants, meta)
             self.numbers = telling(got)
@@ -52,6 +53,12 @@ def compare_outputs(self: Any, test: list[Any], ref: list[Any], skip_compare: An
             self.refuted = [one["name"] for one in mutants if meta.name in one["values"]]
     self.comparison_traceback = [self.why]
     return self.why is None
+
+
+@functools.lru_cache(maxsize=1)
+def _known_mistakes(text: str) -> list[dict[str, Any]]:
+    """What the mutants give, which every check of a notebook asks for; it can be megabytes."""
+    return json.loads(text)
 
 
 def too_large(got: Any, want: Any) -> bool:

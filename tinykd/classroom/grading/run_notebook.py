@@ -43,7 +43,8 @@ def run_cells(
     """
     deadline, found = time.monotonic() + seconds, CellResults()
     for part in _parts(notebook):
-        for key, result in _run_part(part, stubs, servers, seed, cell_seconds, deadline).items():
+        run = _Run(part, stubs, servers, seed, cell_seconds, deadline)
+        for key, result in run.all().items():
             if key not in found or not result["passed"]:  # the setup runs in both parts
                 found[key] = result
     return found
@@ -64,28 +65,6 @@ def _parts(notebook: dict[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-def _run_part(
-    notebook: dict[str, Any],
-    stubs: dict[str, str],
-    servers: ForkServers | None,
-    seed: int,
-    cell_seconds: float,
-    deadline: float,
-) -> CellResults:
-    run = _Run(notebook, stubs, servers, seed, cell_seconds, deadline)
-    roles = [role for role in CHECK_ROLES if run.exercises.lacking(role, {})]
-    while roles:
-        # No visible check runs after a hidden one: the clock could tell it something.
-        ended = run.once(roles)
-        if ended and ended["cell"] == "setup":
-            return run.found
-        done = [one for one in roles if not ended or roles.index(one) <= roles.index(ended["run"])]
-        for role in done:
-            run.one_by_one(role, ended if ended and ended["run"] == role else None)
-        roles = roles[len(done) :]
-    return run.found
-
-
 class _Run:
     """One notebook in as many runs as it takes; `found` grows."""
 
@@ -102,6 +81,21 @@ class _Run:
         self.servers, self.deadline = servers, deadline
         self.limit = f"--tinykd-cell-seconds={cell_seconds}"
         self.found: CellResults = {}
+
+    def all(self) -> CellResults:
+        """Run it to its end; returns what was found."""
+        roles = [role for role in CHECK_ROLES if self.exercises.lacking(role, {})]
+        while roles:
+            # No visible check runs after a hidden one: the clock could tell it something.
+            ended = self.once(roles)
+            if ended and ended["cell"] == "setup":
+                break
+            last = roles.index(ended["run"]) if ended else len(roles)
+            done = roles[: last + 1]
+            for role in done:
+                self.one_by_one(role, ended if ended and ended["run"] == role else None)
+            roles = roles[len(done) :]
+        return self.found
 
     def once(self, roles: list[str], exercise: str | None = None) -> dict[str, Any] | None:
         """Run the checks of `roles` (of one exercise), each role in its own kernel; returns what

@@ -89,26 +89,27 @@ def _float(tensor: Any) -> Tensor:
     return torch.from_numpy(np.array(values, dtype=np.float32))
 
 
-def _config(
-    path: str | Path, reader: Any, tensors: dict[str, Any], ignore: Sequence[str]
-) -> tuple[str, Config]:
-    """The architecture, and its shape. Raises ValueError for what is not understood."""
+def _settings(path: str | Path, reader: Any, ignore: Sequence[str]) -> tuple[str, Settings]:
+    """The architecture, and what the file says of it. Raises ValueError for an unknown one."""
     entry = reader.get_field("general.architecture")
     kind = "unknown" if entry is None else entry.contents()
     if kind not in KINDS:
         raise ValueError(
             f"{path}: its architecture is {kind}, and only {', '.join(KINDS)} are read"
         )
-    asked = ("general.type", "split.count")
-    settings = Settings(
-        path,
-        {
-            name.removeprefix(f"{kind}."): field.contents()
-            for name, field in reader.fields.items()
-            if name.startswith(f"{kind}.") or name in asked
-        },
-        ignore,
-    )
+    found = {
+        name.removeprefix(f"{kind}."): field.contents()
+        for name, field in reader.fields.items()
+        if name.startswith(f"{kind}.") or name in ("general.type", "split.count")
+    }
+    return kind, Settings(path, found, ignore)
+
+
+def _config(
+    path: str | Path, reader: Any, tensors: dict[str, Any], ignore: Sequence[str]
+) -> tuple[str, Config]:
+    """The architecture, and its shape. Raises ValueError for what is not understood."""
+    kind, settings = _settings(path, reader, ignore)
     width, heads = settings.whole("embedding_length"), settings.whole("attention.head_count")
     size = settings.whole("attention.key_length", width // heads)
     rows = int(tensors["token_embd.weight"].shape[-1]) if "token_embd.weight" in tensors else None

@@ -21,13 +21,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..batch import moved
-from ..losses import cross_entropy
-from ..models.call import device_of
-from ..outputs import Targets
-from ..teachers import LiveTeacher
-from .tokens import Tokenizer
-from .tokens.offsets import align, byte_offsets, token_bytes
+from ...batch import moved
+from ...losses import cross_entropy
+from ...models.call import device_of
+from ...outputs import Targets
+from ...teachers import LiveTeacher
+from ..tokens import Tokenizer
+from ..tokens.offsets import align, byte_offsets, token_bytes
 
 
 class Aligned(NamedTuple):

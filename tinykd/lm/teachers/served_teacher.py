@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..teachers.samples import count, numbered
-from ..teachers.writing import writing
+from ...teachers.samples import count, numbered
+from ...teachers.writing import writing
 from .served import Served
 from .topk_teacher import PLACES, TopKTeacher, _rows, survey, word_type
 

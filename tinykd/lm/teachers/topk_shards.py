@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from ..files import atomic
-from ..teachers.store import stamp_file
+from ...files import atomic
+from ...teachers.store import stamp_file
 from .shard_files import (
     KIND,
     lacking,

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..outputs import Targets
-from ..teachers import LiveTeacher
+from ...outputs import Targets
+from ...teachers import LiveTeacher
 
 
 class ByPrompt(LiveTeacher):

@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..files import atomic
-from ..progress import bar
-from ..teachers.store import rows_file, stamp_file
+from ...files import atomic
+from ...progress import bar
+from ...teachers.store import rows_file, stamp_file
 from .topk_teacher import TopKTeacher
 
 KIND = "shards of top-k targets"
