@@ -6,8 +6,9 @@ One core; an MLP of 1200 units teaches one of 800, 5,120 inputs of 784 numbers i
 soft targets at T = 4, AdamW. "arithmetic alone" is a bare loop whose soft targets lie in memory,
 batch by batch; "tinykd" reads a CachedTeacher: rows looked up by number, float16 on disk, and every
 sample compared with the one that the teacher was asked about. What is over the arithmetic alone is
-gathering the batch (the other has its batches ready), that comparison in double precision, and the
-gradient's norm.
+gathering the batch (the other has its batches ready; 0.1 ms of 13 a step), that comparison in
+double precision (0.15 ms), the gradient's norm (0.3 ms), counts, and reading the losses, so that a
+NaN stops before it reaches the weights. PyTorch's AdamW as it comes, in both.
 """
 
 import argparse

@@ -11,6 +11,13 @@ installed, with the same weights in bf16 and with the 4-bit file as published. S
 and answer tokens, no padding, against `transformers.Trainer` with the same examples, optimizer and
 batch size, both at its default order and with batches grouped by length. Prints a line a
 measurement, then medians and ratios.
+
+What bounds ours in sampling, by torch's profiler: of 64 prompts of up to 126 tokens and 64 new ones
+each, a fifth of the time reads the prompts. In a step of 64 rows products with the weights take
+four tenths, attention over the cache two to three, a draw from 49,152 words one and a half.
+Reading several prompts packed into one row, keys kept transposed and PyTorch's fused attention were
+tried and were not faster. Rows that join as others end would save a tenth where answers are of
+about one length, as the word problems' are (54 ± 11 tokens), and a third where they are not.
 """
 
 import argparse
