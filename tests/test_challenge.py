@@ -20,6 +20,11 @@ def stored(**arrays):
     return [numpy_helper.from_array(np.asarray(value), name) for name, value in arrays.items()]
 
 
+def in_lines_text(data):
+    """The text that an answer cell holds for these bytes."""
+    return "".join(read_literal("x", f"x = {in_lines(data)}"))
+
+
 W = np.random.default_rng(0).normal(size=(784, 10)).astype(np.float32)
 FLAT = helper.make_node("Flatten", ["x"], ["flat"])
 LAST = helper.make_node("MatMul", ["flat", "w"], ["z"])
@@ -218,6 +223,17 @@ def test_what_is_not_finite_or_of_another_size_is_refused():
         )
 
 
+def test_the_cause_of_an_error_is_not_cut_off():
+    """A table of five words, asked for the tenth: the words that help stand at the end."""
+    look_up = helper.make_node("Gather", ["w", "x"], ["rows"], name="a long name " * 9)
+    total = helper.make_node("ReduceSum", ["rows", "one"], ["z"], keepdims=0)
+    data = net(
+        look_up, total, weights=stored(w=W[:5, :1], one=np.array([1])), shape=("N", 40),
+        out=("N", 1), kind=TensorProto.INT64,
+    )  # fmt: skip
+    assert "must be within" in judging.opens(in_lines_text(data), torch.full((3, 40), 9), 1)
+
+
 # Ways to look at the other inputs of a batch, or at chance, behind logits "y" (N, 10).
 CROWDS = {
     "minus the batch's mean": [helper.make_node("ReduceMean", ["y", "first"], ["m"]),
@@ -291,7 +307,7 @@ def test_sums_in_another_order_are_no_dependence():
 
 
 def test_words_of_a_check():
-    text = "".join(read_literal("x", f"x = {in_lines(net())}"))
+    text = in_lines_text(net())
     labels = answers(net(), X).argmax(1)
     assert judging.size(text, 40_000, X) == judging.FITS
     assert "more than 10,000" in judging.size(text, 10_000, X)
@@ -389,6 +405,7 @@ def test_a_wrong_interval_is_called_by_its_name():
     unpaired = t * np.sqrt(a.var(ddof=1) / 4 + b.var(ddof=1) / 4)
     found = {
         "as it should be": (mean - half, mean + half),
+        "upper end first": (mean + half, mean - half),
         "against - student": (-mean - half, -mean + half),
         "in percent": (100 * (mean - half), 100 * (mean + half)),
         "half the width": (mean, half),

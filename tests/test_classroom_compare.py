@@ -66,6 +66,8 @@ def test_words_for_a_wrong_array(got, said):
         (float("nan"), 0.5, "it is NaN"),
         (1, True, "numbers where True/False values are expected"),
         ("b", "a", "'b' is not what is expected"),
+        (f"{'word ' * 40}end", "a", "end' is not what is expected"),
+        ("b" * 1000, "a", "bbb...' is not what is expected"),
         ([1, "x"], [1, "y"], "item 1: 'x' is not what is expected"),
         (["x"], ["x", "y"], "a list of 1 where a list of 2 is expected"),
         (["x", "y", "z"], ["x", "y"], "a list of 3 where a list of 2 is expected"),
@@ -165,7 +167,9 @@ def test_ready_prefers_what_has_passed(check, capsys, monkeypatch):
         return x
 
     assert check.ready(double, library) is library
-    assert "yours has not passed double.plain yet" in capsys.readouterr().out
+    assert "library's double; yours has not passed double.plain yet" in capsys.readouterr().out
+    assert check.ready(double, None) is None
+    assert capsys.readouterr().out == "(your double has not passed double.plain yet)\n"
     check("double.plain", RIGHT)
     assert check.ready(double, library) is double
 

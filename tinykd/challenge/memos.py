@@ -29,7 +29,7 @@ def form(memo: Any) -> str:
         return "question does not end with a question mark"
     if memo["verdict"] not in VERDICTS:
         return f"verdict is one of {', '.join(VERDICTS)}"
-    if not _numbers(memo["gain"]) or len(memo["gain"]) != 2 or memo["gain"][0] > memo["gain"][1]:
+    if not _numbers(memo["gain"]) or len(memo["gain"]) != 2:
         return "gain is [lower end, upper end]"
     return _margin(memo["margin"])
 
@@ -83,6 +83,7 @@ def _intervals(student: list[float], against: list[float]) -> dict[str, tuple[fl
     apart = math.hypot(mean_interval(student)[1], mean_interval(against)[1])
     return {
         HONEST: (low, high),
+        "gain has its upper end first; the lower one comes first": (high, low),
         "gain is the interval of against - student": (-high, -low),
         "gain is in percent; shares are asked for": (100 * low, 100 * high),
         "gain is the mean and half the width; not the two ends": (mean, half),

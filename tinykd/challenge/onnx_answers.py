@@ -3,6 +3,7 @@
 Needs the extra `compress`: pip install 'tinykd[compress]'.
 """
 
+import re
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ def _session(data: bytes) -> Any:
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise Refused(f"ONNX Runtime cannot open it: {short(error, 150)}") from None
+        raise Refused(f"ONNX Runtime cannot open it: {_cause(error)}") from None
 
 
 def _run(session: Any, inputs: Tensor, size: int) -> Tensor:
@@ -70,4 +71,9 @@ def _run(session: Any, inputs: Tensor, size: int) -> Tensor:
         found = [session.run(None, {name: part.numpy()})[0] for part in inputs.split(size)]
         return torch.from_numpy(np.concatenate(found))
     except Exception as error:
-        raise Refused(f"ONNX Runtime cannot run it: {short(error, 150)}") from None
+        raise Refused(f"ONNX Runtime cannot run it: {_cause(error)}") from None
+
+
+def _cause(error: Exception) -> str:
+    """What ONNX Runtime says, without the status and the place, which come first and are long."""
+    return short(re.split(r"Status Message: |\] : \d+ : ", str(error))[-1], 150)

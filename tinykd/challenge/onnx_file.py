@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 BATCH = 100  # inputs at a time
-MAX_NODES, MAX_VALUES, MAX_WORK = 400, 4_000_000, 4_000_000_000  # of one batch; numbers, products
+MAX_NODES = 400
+MAX_VALUES, ALL_VALUES, MAX_WORK = 4_000_000, 100_000_000, 4_000_000_000  # of one batch
 MAX_RANK, OPSETS = 6, range(13, 22)
 # What a feed-forward network is made of. No loops, no branches, no recurrence, no random numbers,
 # nothing that makes a large tensor of a small one without reading it (Expand, Tile, Resize, Pad),
@@ -141,10 +142,10 @@ def _check_work(model: Any, onnx: Any) -> None:
         made = max((math.prod(sizes[name]) for name in node.output if name), default=0)
         read = sum(math.prod(sizes[name]) for name in node.input if name)
         values, work = values + made, work + max(read, made * _products(node, sizes))
-        if values > 25 * MAX_VALUES or made > MAX_VALUES or work > MAX_WORK:
+        if values > ALL_VALUES or made > MAX_VALUES or work > MAX_WORK:
             raise Refused(
-                f"for {BATCH} inputs it computes more than {MAX_VALUES:,} numbers at a place or "
-                f"{MAX_WORK // BATCH:,} products an input: make it smaller"
+                f"of an input it computes more than {MAX_VALUES // BATCH:,} numbers at a place, "
+                f"{ALL_VALUES // BATCH:,} in all or {MAX_WORK // BATCH:,} products: make it smaller"
             )
 
 

@@ -145,11 +145,12 @@ class Checks:
         given = self._seeds.get(name) if self._seeds else None
         return np.random.default_rng(given or generator_seed(name, self._seed))
 
-    def ready(self, yours: F, library: F) -> F:
+    def ready(self, yours: F, library: F | None) -> F | None:
         """`yours` once it has passed all its checks in this kernel, until then `library`.
 
-        A function that was edited and run again is another one: its checks must pass anew. Raises
-        ValueError for a function that the lesson has no check of.
+        None for `library` says that there is no such function in it. A function that was edited and
+        run again is another one: its checks must pass anew. Raises ValueError for a function that
+        the lesson has no check of.
         """
         name = yours.__name__
         names = [check for check in self._expected()["checks"] if check.startswith(name + ".")]
@@ -160,7 +161,8 @@ class Checks:
             print(f"(using your {name})")
             return yours
         some = ", ".join(missing[:2]) + (f" and {len(missing) - 2} more" if missing[2:] else "")
-        print("\n".join(wrapped(f"(using the library's {name}; yours has not passed {some} yet)")))
+        whose = f"your {name}" if library is None else f"using the library's {name}; yours"
+        print("\n".join(wrapped(f"({whose} has not passed {some} yet)")))
         return library
 
     def _expected(self) -> dict[str, Any]:

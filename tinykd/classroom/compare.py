@@ -13,6 +13,7 @@ from .diagnose import diagnose
 
 RTOL, ATOL = 1e-4, 1e-6
 MAX_VALUES = 20_000
+MAX_QUOTE = 250  # characters: the longest reason of a judge is not cut, nor what there is to do
 CHANGED = "changed arguments"  # the only key of the value of a check whose answer changed some
 # JSON has no spelling for these three; a reference is always finite, so no real value collides.
 NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -102,7 +103,9 @@ def compare(got: Any, want: Any, rtol: float = RTOL, atol: float = ATOL) -> str 
     if type(got) is type(want) and got == want:
         return None
     if type(got) is type(want):
-        return f"{str(got)[:60]!r} is not what is expected"
+        said = str(got)
+        said = said if len(said) <= MAX_QUOTE else f"{said[:MAX_QUOTE]}..."
+        return f"{said!r} is not what is expected"
     return f"{_describe(got)} where {_describe(want)} is expected"
 
 
