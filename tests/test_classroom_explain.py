@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from tinykd.classroom import with_gradient
 from tinykd.classroom.compare import CHANGED
 from tinykd.classroom.grading.explain import NOT_ALONE, WRONG, explain
-from tinykd.classroom.grading.result import CheckResult
+from tinykd.classroom.grading.result import CheckResult, Grade, grade_as_text
 from tinykd.classroom.mistakes import telling
 
 HINT = "About mathematics."
@@ -118,6 +118,26 @@ def test_an_answer_that_needs_a_cell_of_the_visible_checks():
     ]
     explain(checks, {("hidden", "loss"): {"passed": False, "why": "NameError: secret"}})
     assert checks[1].why == NOT_ALONE
+    explain(checks, {("hidden", "loss"): {"passed": True, "why": None}})
+    assert checks[1].why == WRONG
+
+
+def test_an_exercise_is_explained_by_its_own_checks_alone():
+    checks = [
+        CheckResult("loss.values", False, 1.0, False, "not written yet", HINT),
+        CheckResult("loss.secret", True, 1.0, False, "", HINT),
+        CheckResult("flat.values", False, 1.0, False, "TypeError: a", HINT),
+        CheckResult("flat.secret", True, 1.0, False, "", HINT),
+        CheckResult("mean.values", False, 1.0, False, "wrong", HINT),
+    ]
+    checks[4].mistakes, checks[4].numbers = [("sum", "You sum.")], 9
+    explain(checks, {})
+    assert [one.why for one in checks] == [
+        *["not written yet"] * 2,
+        *["TypeError: a"] * 2,
+        "wrong",
+    ]
+    assert (checks[4].mistake, checks[4].hint) == ("sum", "You sum.")
 
 
 def test_what_agrees_by_chance_is_not_telling():
@@ -142,3 +162,24 @@ def test_a_known_mistake_is_a_fact_only_where_it_explains_everything():
     assert named((False, 10, ["sum"]), (True, 10, ["sum"])) == [("", "Perhaps: You sum.")]
     apart = named((False, 10, ["sum"]), (False, 10, ["half"]), (False, 10, []))
     assert apart == [("", "Perhaps: You sum."), ("", "Perhaps: You half."), ("", HINT)]
+
+
+def test_a_student_reads_points_and_what_was_lost():
+    checks = [
+        CheckResult("loss.values", False, 1.5, True),
+        CheckResult("loss.secret", True, 1.0, False, WRONG, HINT),
+        CheckResult("entropy.flat", False, 0.5, False, "it is 0", "Sum."),
+    ]
+    text = grade_as_text(Grade("02_distillation_loss", checks, ["a remark"]))
+    assert [line for line in text.splitlines() if line] == [
+        "02_distillation_loss",
+        "  loss     1.5 of 2.5 points",
+        "  entropy  0 of 0.5 points",
+        "Lost",
+        f"  loss.secret (not in your notebook), -1: {WRONG}",
+        f"    Hint: {HINT}",
+        "  entropy.flat, -0.5: it is 0",
+        "    Hint: Sum.",
+        "Note: a remark",
+        "1.5 of 3 points",
+    ]

@@ -28,6 +28,8 @@ def test_finds_notebooks_and_folders_and_says_what_is_wrong_with_the_rest(tmp_pa
     (subs / "fay").mkdir()
     (subs / "ida.ipynb").symlink_to(subs / "ada.ipynb")
     (subs / "kim").symlink_to(subs / "dora")
+    (subs / "sly").mkdir()
+    (subs / "sly" / "x").symlink_to(subs / "dora")  # another's notebook is not one's own
     (subs / "nil").mkdir()
     (subs / "nil" / "01_fake.ipynb").symlink_to("/etc/passwd")
     os.mkfifo(subs / "jon.ipynb")
@@ -52,6 +54,7 @@ def test_finds_notebooks_and_folders_and_says_what_is_wrong_with_the_rest(tmp_pa
         "jon": "jon.ipynb is a pipe, a socket or a device, not a notebook",
         "kim": "it is a symbolic link; hand in the notebook itself",
         "nil": "it is a symbolic link; hand in the notebook itself",
+        "sly": "no notebook (.ipynb) in its folder, only x",
         "pipe": "pipe is a pipe, a socket or a device, not a notebook",
         "two": "it holds 2 notebooks, and which one is meant? x/01_fake.ipynb, y/01_fake.ipynb",
     }
@@ -128,14 +131,27 @@ def test_the_same_student_twice_is_shown_twice_and_overwrites_nothing(tmp_path):
 
 
 def test_folder_names_are_safe_whatever_a_file_is_called(tmp_path):
-    names = ["-..", "-rf", "a\nb", "a\tb", "<b>x", "x" * 240, "x" * 239, "李雷", "Ш", "a b"]
+    names = [
+        "-..",
+        "-rf",
+        "a\nb",
+        "a\tb",
+        "<b>x",
+        "x" * 240,
+        "x" * 239,
+        "y" * 61,
+        "李雷",
+        "Ш",
+        "a b",
+    ]
     names += ["\x1b[31mred", "\u202eevil", "con ", "a'b\"c", "{{7*7}}", "=1+1", "\udcff"]
     for name in names:
         (tmp_path / f"{name}.ipynb").write_text("1")
     spaced = next(one.slug for one in find_submissions(tmp_path, LESSON)[0] if one.student == "a b")
-    (tmp_path / f"{spaced}.ipynb").write_text("1")  # made to look like another's folder
+    for made_to_look_like_its_folder in (spaced, spaced.upper()):
+        (tmp_path / f"{made_to_look_like_its_folder}.ipynb").write_text("1")
     found, _ = find_submissions(tmp_path, LESSON)
-    assert len(found) == len(names) + 1
+    assert len(found) == len(names) + 2
     assert len({one.slug.casefold() for one in found}) == len(found)
     for one in found:
         assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}", one.slug), one

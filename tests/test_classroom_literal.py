@@ -132,6 +132,12 @@ def test_the_last_cell_with_a_value_counts():
     )
 
 
+def test_a_cell_of_the_lesson_s_own_is_no_answer():
+    for role in ("show", "check"):
+        assert chosen(cell("x = None"), cell("x = 'a'", role=role)) == ("x = None", [])
+    assert chosen(cell("x == 'a'", role=""))[0] == "x = None"
+
+
 def test_nothing_of_a_refused_cell_is_left():
     source, remarks = chosen(cell("x = __import__('os').system('rm secret')"))
     assert source.startswith("raise ValueError('no code is run here")

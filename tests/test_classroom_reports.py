@@ -7,6 +7,7 @@ import html
 import io
 import json
 import re
+import time
 import tomllib
 from fnmatch import fnmatch
 from html.parser import HTMLParser
@@ -280,6 +281,8 @@ def test_junit_has_a_case_a_check_and_words_for_what_was_lost(tmp_path):
     assert lost.tag == "failure"
     assert lost.get("message") == "every value is 0. Hint: You averaged over classes."
     assert len(cases["entropy.flat"]) == 0
+    half = ElementTree.fromstring(student_files(tmp_path, report())["junit.xml"])
+    assert {p.get("value") for p in half.iter("property") if p.get("name") == "points"} == {"1.5"}
 
 
 def test_junit_of_what_could_not_be_graded_is_one_error(tmp_path):
@@ -366,6 +369,13 @@ def test_gradescope_is_told_that_the_zero_is_no_score(tmp_path):
 # ---------------------------------------------------------------- report.html
 
 
+def test_a_reason_that_asks_needs_no_full_stop(tmp_path):
+    made = report()
+    made["exercises"][0]["checks"][0]["why"] = "it is None: is there a return?"
+    told = json.loads(student_files(tmp_path, made)["results.json"])["tests"][0]["output"]
+    assert told == "it is None: is there a return?\nHint: You averaged over classes."
+
+
 def test_a_student_reads_points_reasons_and_hints(tmp_path):
     files = student_files(tmp_path, report(lost=("kd_loss.values", "kd_loss.secret")))
     page = safe_page(files["report.html"])
@@ -448,6 +458,7 @@ def test_plain_text():
     assert safe_text("\x1b[1;31mred\x1b[0m and\n\tblue\u202e \x1b]8;;http://x\x1b\\link") == (
         "red and blue link"
     )
+    assert safe_text("a\ufdd0\ufdef\ufffe\U0001fffe\U0010ffffb") == "ab", "noncharacters"
     assert safe_text("a" * 600) == "a" * 499 + "…"
     family = "👩\u200d👧"
     assert safe_text(family) == family, "joined emoji stay joined"
@@ -485,6 +496,15 @@ def test_class_csv_has_a_row_a_student_and_no_zero_by_accident(tmp_path):
     assert bob["status"] == "not_gradable"
     assert bob["reason"].startswith("02.ipynb is larger")
     assert (bob["file"], bob["graded_at"]) == ("bob/02.ipynb", "2026-01-31T13:00:00+01:00")
+
+
+def test_class_csv_has_every_exercise_and_every_remark(tmp_path):
+    """Also where the first of the class has none; students in the order of a dictionary."""
+    made = [failed("abe"), report("Carl"), report("bob", remarks=["one", "two"])]
+    rows, _ = class_files(tmp_path, made)
+    assert [row["student"] for row in rows] == ["abe", "bob", "Carl"]
+    assert [row["kd_loss"] for row in rows] == ["", "0.5", "0.5"]
+    assert rows[1]["remarks"] == "one / two"
 
 
 @pytest.mark.parametrize(
@@ -526,6 +546,36 @@ def test_an_instructor_reads_who_what_and_how(tmp_path):
     links = [attrs["href"] for tag, attrs in page.tags if tag == "a"]
     assert links.count("students/s3/report.html") == 1
     assert links.count("students/late/report.html") == 2
+
+
+def test_a_zero_is_a_score_and_the_worst_comes_first():
+    everything = ("kd_loss.values", "kd_loss.secret", "entropy.flat")
+    made = [report("zero", lost=everything), report("most", lost=everything[2:])]
+    made += [report("half", lost=everything[1:], graded_at="2026-01-31T11:00:00+00:00"), failed()]
+    for one in (made[0], made[1], made[2]):
+        lost = one["exercises"][1]["checks"][0]
+        lost |= {"hint": "You took log2.", "mistake": "entropy.base_2"}
+    told = class_summary([write_reports._for_display(one) for one in made], about())
+    assert [one["student"] for one in told["not_gradable"]] == ["bob"]
+    total, kd_loss, entropy = told["histograms"]
+    assert (total["full"], total["none"], total["mean"]) == (0, 1, 1.5)
+    assert (kd_loss["full"], kd_loss["none"], entropy["none"]) == (1, 1, 3)
+    lost = [(one["name"], one["count"]) for one in told["lost"]]
+    assert lost == [("entropy.flat", 3), ("kd_loss.secret", 2), ("kd_loss.values", 1)]
+    known = [(one["mistake"], one["count"]) for one in told["mistakes"]]
+    assert known == [("entropy.base_2", 3), ("kd_loss.mean", 2)]
+    assert told["times"] == ["2026-01-31T11:00:00+00:00", "2026-01-31T13:00:00+01:00"]
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="time zones as POSIX has them")
+def test_a_page_tells_the_time_in_utc_wherever_it_is_made(tmp_path, monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert "2026-01-31 12:00 UTC" in student_files(tmp_path, report())["report.html"]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_histograms_count_every_student(tmp_path):
@@ -620,6 +670,23 @@ def test_report_json_is_there_only_when_the_others_are(tmp_path, monkeypatch):
         write_student(report(), tmp_path)
     assert not (tmp_path / "report.json").exists()
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_write_that_is_cut_short_leaves_the_old_files(tmp_path, monkeypatch):
+    write_student(report(), tmp_path)
+    write_class([report()], about(), tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def torn(path, data):
+        with path.open("wb") as file:
+            file.write(data[:10])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", torn)
+    for write in (write_student, lambda made, folder: write_class([made], about(), folder)):
+        with pytest.raises(OSError, match="No space"):
+            write(report(lost=()), tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_pages_and_schema_are_package_data():

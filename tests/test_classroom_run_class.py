@@ -6,6 +6,7 @@ Kernels are faked here; the last test grades docs/sample_class for real.
 import csv
 import errno
 import hashlib
+import importlib.metadata
 import json
 import math
 import os
@@ -29,6 +30,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from tinykd.classroom.author.lesson import LessonError
 from tinykd.classroom.cli import app
 from tinykd.classroom.grading.read_submission import NotGradable
 from tinykd.classroom.grading.result import CheckResult, Grade
@@ -80,6 +82,8 @@ class Lesson:
         if not text.isdigit():
             if text == "boom":
                 raise ZeroDivisionError(f"in {text}")
+            if text == "bang":
+                raise KeyError(text)
             raise NotGradable(f"{submission} is not a notebook: {text}")
         checks = [
             CheckResult(f"{name}.{i}", i > 0, 1.0, 2 * n + i < int(text))
@@ -169,8 +173,12 @@ def test_a_class(course, lesson):
 
 def test_a_class_without_a_point_is_graded_all_the_same(course, lesson):
     (course / "subs" / "dan.ipynb").unlink()
-    (course / "subs" / "ada.ipynb").write_text("0")
-    assert run().exit_code == 0
+    for name in ("ada.ipynb", "bob/01_fake.ipynb"):
+        (course / "subs" / name).write_text("0")
+    done = run()
+    assert done.exit_code == 0
+    assert "mean 0, median 0 of 4 points" in done.output
+    assert "no sandbox:" not in done.output
 
 
 def test_what_students_are_sent_does_not_name_the_seed(course, lesson):
@@ -201,6 +209,7 @@ def test_limits_and_sandbox_reach_the_grader_and_the_reports(course, lesson, mon
     done = run("--seconds", 77, "--cell-seconds", 7, "--unsafe")
     assert seen == [(7, 77)] * 4
     assert "can read, change and delete your\nfiles" in done.output
+    assert "no sandbox:    --unsafe; the reports say so" in done.output
     assert {report["sandbox"] for report in reports().values()} == {"none: --unsafe"}
     assert json.loads(Path("report/class.json").read_text())["limits"]["seconds"] == 77
 
@@ -232,6 +241,36 @@ def test_only_what_changed_is_graded_again(course, lesson):
     assert again(lesson, "--cell-seconds", 31, "--unsafe") == everything
 
 
+def test_only_one_is_asked_for_and_another_has_handed_in_anew(course, lesson):
+    """Of the other neither the old points nor new ones: it was not asked for."""
+    again(lesson)
+    (course / "subs" / "bob" / "01_fake.ipynb").write_text("4")
+    assert again(lesson, "--only", "ada", "--only", "ada.ipynb") == ["ada.ipynb"]
+    assert rows().keys() == {"ada", "cleo", "dan"}
+    assert again(lesson) == ["01_fake.ipynb"]
+    assert float(rows()["bob"]["points"]) == 4
+
+
+def test_what_is_wrong_with_an_entry_is_said_anew(course, lesson):
+    (course / "subs" / "fay").mkdir()
+    again(lesson)
+    assert rows()["fay"]["reason"] == "its folder is empty"
+    write(course / "subs", {"fay/fay.txt": ""})
+    again(lesson)
+    assert rows()["fay"]["reason"] == "no notebook (.ipynb) in its folder, only fay.txt"
+
+
+def test_a_namesake_who_comes_later_gives_both_names_of_their_own(course, lesson):
+    again(lesson)
+    write(course / "subs", {"ada/01_fake.ipynb": "2"})
+    again(lesson)
+    points = {name: float(row["points"]) for name, row in rows().items() if "ada" in name}
+    assert points == {"ada (ada)": 2, "ada (ada.ipynb)": 4}
+    write(course / "subs", {"cleo/01_fake.ipynb": "0"})  # the very same notebook
+    again(lesson)
+    assert {name for name in rows() if "cleo" in name} == {"cleo (cleo)", "cleo (cleo.ipynb)"}
+
+
 def test_a_damaged_report_and_an_internal_error_are_graded_again(course, lesson, monkeypatch):
     write(course / "subs", {"eli.ipynb": "boom"})
     again(lesson)
@@ -240,11 +279,39 @@ def test_a_damaged_report_and_an_internal_error_are_graded_again(course, lesson,
     assert again(lesson) == ["ada.ipynb", "cleo.ipynb", "eli.ipynb"]
 
 
+def test_versions_are_part_of_the_key(course, lesson, monkeypatch):
+    again(lesson)
+    version = importlib.metadata.version
+    for name in ("torch", "numpy", "nbval", "ipykernel"):
+        monkeypatch.setattr(
+            importlib.metadata,
+            "version",
+            lambda one, name=name: "0.0" if one == name else version(one),
+        )
+        assert len(again(lesson)) == 4, name
+
+
+def test_copies_are_remarked_upon_and_every_traceback_is_kept(course, lesson):
+    write(course / "subs", {"bob/01_fake (1).ipynb": "4", "eli.ipynb": "boom", "fin.ipynb": "bang"})
+    run()
+    remark = "also in the folder, and not graded: 01_fake (1).ipynb"
+    assert reports()["bob"]["remarks"] == [remark, "a remark"]
+    log = Path("report/errors.log").read_text()
+    assert "\nZeroDivisionError: in boom\n" in log
+    assert "\nKeyError: 'bang'\n" in log
+    assert "by the clock" in Path("report/index.html").read_text()
+    (course / "subs" / "cleo.ipynb").write_text("3")
+    run()
+    assert "by the clock" not in Path("report/index.html").read_text(), "of cleo alone"
+
+
 def test_tinykd_itself_is_part_of_the_key(course, lesson, monkeypatch, tmp_path):
     again(lesson)
     write(tmp_path / "elsewhere", {"classroom/roster/report_folder.py": "", "x.py": "1"})
     elsewhere = str(tmp_path / "elsewhere/classroom/roster/report_folder.py")
     monkeypatch.setattr(report_folder, "__file__", elsewhere)
+    assert len(again(lesson)) == 4
+    write(tmp_path / "elsewhere", {"page.html": "of a student"})
     assert len(again(lesson)) == 4
 
 
@@ -257,6 +324,28 @@ def test_the_seed_is_random_kept_and_part_of_the_key(course, lesson):
     assert len(again(lesson, "--seed", 5)) == 4
     assert again(lesson) == [], "5 is the kept one now"
     assert {report["seed"] for report in reports().values()} == {5}
+    assert len(again(lesson, "--seed", 0)) == 4
+    assert {report["seed"] for report in reports().values()} == {0}
+
+
+def test_a_random_seed_is_one_under_which_every_mistake_is_caught(course, lesson, monkeypatch):
+    """A seed of the instructor's own is taken or refused, never another one in its place."""
+    tried = []
+
+    def make_reference(source, seed):
+        tried.append(seed)
+        if len(tried) < 3:
+            raise LessonError("a mutant keeps its points")
+        return lesson.make_reference(source, seed)
+
+    monkeypatch.setattr(run_class, "make_reference", make_reference)
+    assert "a mutant keeps its points" in run("--seed", 5).output
+    assert tried == [5]
+    assert not lesson.graded
+    tried.clear()
+    assert run().exit_code == 1
+    assert tried == [tried[0], tried[0] + 1, tried[0] + 2]
+    assert {report["seed"] for report in reports().values()} == {tried[2]}
 
 
 def test_a_seed_under_which_the_lesson_does_not_hold_is_not_kept(course, lesson, monkeypatch):
@@ -283,10 +372,12 @@ def test_only_grades_one_again_and_keeps_the_others(course, lesson):
     run()
     assert again(lesson, "--only", "\xc9RIC") == again(lesson, "--only", "41") == []
     assert again(lesson, "--only", "ada") == ["ada.ipynb"]
+    assert "have no report" not in run("--only", "ada").output
     assert rows().keys() == {"ada", "bob", "cleo", "dan", "empty", "e\u0301ric"}, "nobody lacks"
     for name in ("empty", "e\u0301ric_41_assignsubmission_file"):
         (course / "subs" / name).rmdir()
     lesson.text = "another reference"
+    assert "3 others of the class were graded before" in run("--only", "ada").output
     assert again(lesson, "--only", "ada", "--cell-seconds", 31) == ["ada.ipynb"]
     assert rows().keys() == {"ada", "bob", "cleo", "dan"}, "nobody asked for the others"
     words = "3 others of the class were graded before the lesson, tinykd or an option changed"
@@ -327,6 +418,11 @@ def test_the_folder_above_the_submissions(course, lesson):
     words = "nothing to grade in term, but in term/week 1: is that the folder to give?"
     assert words in " ".join(run(subs="term").output.split())
     assert "is that the folder" not in run().output
+    write(course / "one", {"ada/ada/ada/x.ipynb": "4"})  # a student alone, in folders in folders
+    assert "is that the folder" not in run(subs="one", out="two").output
+    (course / "linked").mkdir()
+    (course / "linked" / "others").symlink_to(course / "subs")
+    assert "is that the folder" not in run(subs="linked", out="three").output
 
 
 def test_who_has_gone_is_named_and_left_out(course, lesson):

@@ -2,15 +2,22 @@
 
 import contextlib
 import io
+import math
+import os
 import re
+import signal
+import sys
+import threading
 import time
+from types import SimpleNamespace
 
 import nbformat
 import pytest
 import torch
 
+import tinykd.progress
 from tinykd import MLP, HardLabels, Trainer
-from tinykd.progress import bar
+from tinykd.progress import Interrupted, Interruptible, bar, show_words, wrapped
 
 pytest.importorskip("tqdm")
 BATCH = (torch.randn(4, 2), torch.randint(3, (4,)))
@@ -101,3 +108,124 @@ def test_a_built_lesson_stores_what_a_reader_sees():
     ]
     found = author.as_shown(outputs)
     assert [o.get("text", "figure") for o in found] == ["first\nsecond\n", "figure"]
+
+
+def test_a_bar_in_a_file_is_seldom_and_begins_where_the_work_does(monkeypatch):
+    """A log of a night is no place for five lines a second; a notebook is a place for a bar."""
+    for seen in (contextlib.redirect_stdout(io.StringIO()), screen()):
+        with seen as text, bar("night", 10, done=4) as one:
+            line = one._line
+            one(1, "loss 0.5", "day")
+            assert (line.n, line.postfix, line.desc) == (5, "loss 0.5", "day: ")
+        quick = isinstance(text, Terminal) or "IPython" in sys.modules
+        assert (line.mininterval, line.delay) == ((0.2, 1) if quick else (30, 30))
+    monkeypatch.setitem(sys.modules, "IPython", None)
+    with contextlib.redirect_stdout(io.StringIO()), bar("night", 10) as one:
+        assert one._line.mininterval == 0.2
+    with bar("nobody looks", 10, visible=False) as one:
+        one(1)
+        one.wipe()
+
+
+# ------------------------------------------------------------------------------------- words
+
+
+@pytest.fixture
+def notebook(monkeypatch):
+    """What a made-up notebook is shown."""
+    shown, shell = [], SimpleNamespace(kernel=True)
+    ipython = SimpleNamespace(get_ipython=lambda: shell)
+    display = SimpleNamespace(publish_display_data=shown.append)
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    return shown
+
+
+def test_words_are_shown_as_text_whatever_is_in_them(notebook):
+    assert show_words("softmax: <b>no</b>\n1 < 2 & 3")
+    (page,) = notebook
+    assert "<b>softmax: &lt;b&gt;no&lt;/b&gt;</b>" in page["text/html"]
+    assert "1 &lt; 2 &amp; 3</div>" in page["text/html"]
+    assert page["text/plain"] == "softmax: <b>no</b>\n1 < 2 & 3"
+
+
+def test_a_terminal_shows_no_html(notebook, monkeypatch):
+    monkeypatch.setattr(sys.modules["IPython"], "get_ipython", lambda: SimpleNamespace())
+    assert not show_words("words")
+    monkeypatch.delitem(sys.modules, "IPython")
+    assert not show_words("words")
+    assert notebook == []
+
+
+def test_an_error_in_words_has_no_traceback(monkeypatch):
+    error = Interrupted("stopped after step 3. To go on: resume=True\nand more")
+    monkeypatch.setattr(tinykd.progress, "show_words", lambda text: False)
+    assert error._render_traceback_() == wrapped(str(error))
+    error = Interrupted("stopped after step 3. To go on: resume=True\nand more")
+    monkeypatch.setattr(tinykd.progress, "show_words", lambda text: True)
+    assert error._render_traceback_() == ["stopped after step 3."]
+
+
+def test_lines_are_broken_between_words():
+    name = "x" * 100
+    lines = wrapped(f"{'word ' * 40}\n{name}\nlast")
+    assert [line.split() for line in lines[-2:]] == [[name], ["last"]]
+    assert max(map(len, lines[:-2])) <= 88
+    assert " ".join(" ".join(lines[:-2]).split()) == " ".join(["word"] * 40)
+
+
+# ------------------------------------------------------------------------------------ Ctrl-C
+
+
+def press(number=signal.SIGINT):
+    os.kill(os.getpid(), number)
+
+
+@pytest.fixture
+def handlers():
+    """Python's own for Ctrl-C, whatever started the tests has done, and ours for SIGTERM."""
+    seen = []
+    before = [
+        signal.signal(signal.SIGINT, signal.default_int_handler),
+        signal.signal(signal.SIGTERM, lambda *_: seen.append("terminated")),
+    ]
+    yield seen
+    signal.signal(signal.SIGINT, before[0])
+    signal.signal(signal.SIGTERM, before[1])
+
+
+def test_the_second_ctrl_c_does_not_wait(handlers):
+    with Interruptible() as asked:
+        assert not asked.asked
+        press()
+        assert asked.asked
+        with pytest.raises(KeyboardInterrupt):
+            press()
+        press(signal.SIGTERM)  # nobody asked for that one
+    assert handlers == ["terminated"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_what_is_being_written_gets_written(handlers):
+    with Interruptible((signal.SIGINT, signal.SIGTERM), defers=math.inf) as asked:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGINT):
+            press(number)
+        asked.defers = 0
+        with pytest.raises(KeyboardInterrupt):
+            press()
+    assert handlers == []
+    press(signal.SIGTERM)
+    assert handlers == ["terminated"]
+
+
+def test_a_thread_has_no_signals_to_wait_for(handlers):
+    found = []
+
+    def work():
+        with Interruptible() as asked:
+            found.append(asked.asked)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [False]

@@ -42,6 +42,36 @@ time.sleep(600)
 """
 
 
+WITHOUT_PRIVILEGES = """
+import ctypes, os, pathlib, resource, struct
+libc = ctypes.CDLL(None, use_errno=True)
+held = ctypes.create_string_buffer(24)
+assert libc.capget(struct.pack("Ii", 0x20080522, 0), held) == 0 and held.raw == bytes(24)
+assert libc.prctl(39, 0, 0, 0, 0) == 1  # PR_GET_NO_NEW_PRIVS
+if "by root":
+    assert os.getgroups() == [] and 0 not in os.getresuid() + os.getresgid()
+assert os.getcwd() == "/student" and len(os.listdir("/proc")) == 1
+for place in ("/", "/usr", "/proc", "/etc"):
+    assert not os.access(place, os.W_OK), place
+pathlib.Path("mine").write_text("x")
+assert resource.getrlimit(resource.RLIMIT_CORE) == (0, 0)
+assert resource.getrlimit(resource.RLIMIT_NPROC)[1] == 128
+"""
+
+
+def test_who_is_inside_has_no_privilege(child_env, tmp_path):
+    sandbox = bubblewrap.Sandbox(bubblewrap.command())
+    try:
+        code = WITHOUT_PRIVILEGES.replace("by root", "" if os.geteuid() else "by root")
+        groups = "import os\nif not os.geteuid():\n    os.setgroups([4, 20])\n"
+        command = [sys.executable, "-c", groups + INSIDE, str(sandbox.pid), code]
+        alone = child_env | {"OPENBLAS_NUM_THREADS": "1"}  # threads cannot enter
+        done = subprocess.run(command, env=alone, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    finally:
+        sandbox.kill()
+
+
 @pytest.mark.parametrize("code", [ORPHANED, SHARED_OUT], ids=["first_thread_ended", "shared_out"])
 def test_memory_is_counted(code, monkeypatch):
     """200 MB, in a thread that outlives its process's first one, or in four processes."""

@@ -2,6 +2,7 @@
 
 import math
 from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -54,15 +55,23 @@ def as_set(position):
 
 def test_the_board_is_as_it_is_described():
     assert (GAME.edges, GAME.boxes, SMALL.edges) == (17, 6, 7)
-    assert [set(own) for own in SMALL.box_edges.tolist()] == list(BOXES.values())
+    assert SMALL.box_edges.tolist() == [[0, 2, 4, 5], [1, 3, 5, 6]]  # above, below, left, right
     assert SMALL.text(0b0010001).splitlines() == [
         " +---+ 1 +",
         " |   5   6 ",
         " + 2 + 3 +",
     ]
+    assert DotsAndBoxes(2, 1).text(0b1000000).splitlines() == [
+        " + 0 +",
+        " 3   4 ",
+        " + 1 +",
+        " 5   | ",
+        " + 2 +",
+    ]
+    assert DotsAndBoxes(3, 3).edges == 24
 
 
-@pytest.mark.parametrize("size", [(0, 2), (4, 4)])
+@pytest.mark.parametrize("size", [(0, 2), (2, 0), (1, 8), (4, 4)])
 def test_a_board_that_cannot_be_solved_is_refused(size):
     with pytest.raises(ValueError, match="at most 24 edges"):
         DotsAndBoxes(*size)
@@ -92,6 +101,8 @@ def test_values_of_moves_and_points_lost():
     assert np.array_equal(lost, q.max(-1) - np.where(np.isfinite(q), q, 9).min(-1))
     said = strength(q, worst)
     assert said == {"accuracy": (lost == 0).mean(), "lost": lost.mean()}
+    two = np.array([[1.0, 0.0, -np.inf], [1.0, 0.0, -np.inf]])
+    assert strength(two, np.array([0, 1])) == {"accuracy": 0.5, "lost": 0.5}
 
 
 def test_the_strength_of_chance_is_the_mean_over_free_edges():
@@ -125,8 +136,19 @@ def test_positions_to_judge_are_held_out_and_have_a_wrong_move():
     q = move_values(GAME, VALUES, found)
     assert (np.where(np.isfinite(q), q, 9).min(-1) < q.max(-1)).all()
     assert np.array_equal(found, positions_to_judge(GAME, VALUES, 100, seed=3))
-    with pytest.raises(ValueError, match="were found"):
-        positions_to_judge(SMALL, SMALL_VALUES, 1000, seed=0)
+    assert not np.array_equal(found, positions_to_judge(GAME, VALUES, 100, seed=4))
+    found = positions_to_judge(GAME, VALUES, 50, seed=3, fewest=5, most=6)
+    assert set(GAME.drawn(found).sum(-1)) == {5, 6}
+    enough = [len(positions_to_judge(SMALL, SMALL_VALUES, n, seed=0)) for n in (1, 2, 3)]
+    assert enough == [1, 2, 3]
+    with pytest.raises(ValueError, match="4 positions are wanted, and 3 were found"):
+        positions_to_judge(SMALL, SMALL_VALUES, 4, seed=0)
+
+
+def test_what_is_held_out_is_always_the_same():
+    """Of another choice, nets and results that are stored were taught what they are judged on."""
+    out = np.flatnonzero(is_held_out(GAME, np.arange(GAME.full)))
+    assert (len(out), out.sum()) == (26_120, 1_712_787_179)
 
 
 # --------------------------------------------------------------------------------- the search
@@ -248,7 +270,9 @@ def test_playouts_are_quick_games():
     rng = np.random.default_rng(5)
     for position in (0, 0b0010001, 0b0010101, 0b1000011):
         p, v = playouts(SMALL, rng)(np.full(3000, position))
-        assert playouts(SMALL, rng)(np.array([position, SMALL.full]))[1][1] == 0
+        shares_at_the_end, value_there = playouts(SMALL, rng)(np.array([position, SMALL.full]))
+        assert (shares_at_the_end[1] == 0).all()
+        assert value_there[1] == 0
         free = ~SMALL.drawn(position)
         assert np.allclose(p, free / free.sum())
         games = [random_game(position, rng) for _ in range(3000)]
@@ -290,6 +314,17 @@ def test_moves_are_drawn_with_their_shares():
     assert counts[0] == counts[3] == 0
 
 
+def test_a_move_is_drawn_at_the_ends_of_the_dice_too():
+    """The dice show 0 up to the last number below 1, and ten tenths add up to less than 1."""
+    for shown, shares, move in (
+        (0.0, [0.0, 0.5, 0.5], 1),
+        (1 - 2**-53, [0.1] * 10, 9),
+        (1 - 2**-53, [0.5, 0.5, 0.0], 1),
+    ):
+        dice = SimpleNamespace(random=lambda size, shown=shown: np.full(size, shown))
+        assert draw(np.array([shares]), dice).tolist() == [move]
+
+
 def test_the_outcome_is_what_was_won_from_there_on(monkeypatch):
     """Every game of 1 x 2 boxes is put together again from its rows."""
     monkeypatch.setattr("tinykd.search.games.is_held_out", lambda game, s: np.zeros(len(s), bool))
@@ -307,6 +342,20 @@ def test_the_outcome_is_what_was_won_from_there_on(monkeypatch):
     assert played.outcome.tolist() == expected
     assert (played.visits.sum(-1) == 20).all()
     assert (played.visits[np.arange(7), played.moves] > 0).all()
+
+
+def test_games_begin_and_go_on_as_they_are_described(monkeypatch):
+    """0 to `opening` edges at random, searched with `c`, moves drawn from the shares of visits."""
+    monkeypatch.setattr("tinykd.search.games.is_held_out", lambda game, s: np.zeros(len(s), bool))
+    rng, evaluate = np.random.default_rng(3), evaluation(SMALL, 3)
+    played = self_play(SMALL, evaluate, 60, 9, rng, opening=2, c=0.7)
+    assert set(SMALL.drawn(played.positions[:60]).sum(-1)) == {0, 1, 2}
+    known, which = np.unique(played.positions, return_inverse=True)
+    assert np.array_equal(played.visits, search(SMALL, known, evaluate, 9, 0.7).visits[which])
+    played = self_play(SMALL, evaluate, 1000, 9, rng, opening=0, c=8.0)
+    assert (played.positions[:1000] == 0).all()
+    shares = np.bincount(played.moves[:1000], minlength=7) / 1000
+    assert np.allclose(shares, played.visits[0] / 9, atol=0.05)
 
 
 def test_self_play_leaves_out_what_is_held_out():
@@ -339,3 +388,7 @@ def test_worth_in_simulations(value, expected):
         share = (0.65 - 0.55) / 0.15
         expected = 10 ** (2.3 + share * (math.log10(400) - 2.3))
     assert worth_in_simulations(sims, curve, value) == pytest.approx(expected)
+
+
+def test_a_curve_that_begins_strong_enough_is_not_read_on():
+    assert worth_in_simulations([10, 100, 1000], [0.3, 0.2, 0.7], 0.3) == 10

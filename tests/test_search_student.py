@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tinykd import HardLabels, Outputs, SoftLabels, Trainer
+from tinykd.plots import COLORS
 from tinykd.search import (
     BoardBatches,
     DotsAndBoxes,
@@ -16,6 +17,7 @@ from tinykd.search import (
     PolicyValueNet,
     Value,
     asked,
+    board,
     learn,
     play_against,
     search,
@@ -132,6 +134,9 @@ def test_batches_keep_what_belongs_together(positions):
             seen.append(n)
     assert sorted(seen) == list(range(40))
     assert seen != list(range(40))
+    other = BoardBatches(GAME, positions, policy, outcome, size=16, seed=4)
+    assert torch.cat([batch["index"] for batch in other]).tolist() != seen
+    assert other.settings() != batches.settings()
     hard = next(iter(BoardBatches(GAME, positions, policy.argmax(-1), outcome)))
     assert hard["labels"].dtype == torch.int64
 
@@ -158,6 +163,10 @@ def test_a_student_learns_what_it_is_told(positions):
     assert np.abs(asked(GAME, nets[0])(positions)[0] - policy).max() < 0.1
     twice = [learn(GAME, played, policy, SoftLabels() + Value(), seed=5, epochs=2) for _ in "ab"]
     assert all(map(torch.equal, twice[0].state_dict().values(), twice[1].state_dict().values()))
+    still = learn(GAME, played, policy, SoftLabels(), seed=5, units=(8,), epochs=1, rate=0.0)
+    torch.manual_seed(5)
+    fresh = PolicyValueNet(GAME, 8)
+    assert all(map(torch.equal, still.state_dict().values(), fresh.state_dict().values()))
 
 
 def test_a_net_guides_a_search(net):
@@ -184,6 +193,7 @@ def test_a_match_keeps_score_and_turns():
     assert "It wins" in repr(match)
     match.restart()
     assert (match.position, match.points["it"], match.over) == (0, 0, False)
+    assert match.owners == [""]
 
 
 def test_who_completes_a_box_moves_again():
@@ -193,6 +203,39 @@ def test_who_completes_a_box_moves_again():
     match.play(int(GAME.box_edges[0][3]))
     assert match.points == {"you": 1, "it": 0}
     assert "it drew" not in match.said
+
+
+def nearly_over(*free):
+    """A match of 1 x 2 boxes in which these edges alone are free; "it" draws the first of them."""
+    game = DotsAndBoxes(1, 2)
+
+    def policy(position):
+        assert position != game.full, "nobody has a move there"
+        return (~game.drawn(position)).astype(float)
+
+    match = Match(game, policy)
+    match.position = game.full - sum(1 << edge for edge in free)
+    return match
+
+
+def test_it_moves_again_after_a_box_and_every_box_keeps_its_owner():
+    match = nearly_over(0, 4, 1)  # edges 0 and 4 are of the left box, edge 1 is of the right one
+    match.play(4)
+    assert match.said == "You drew 4; it drew 0, 1. It wins."
+    assert (match.points, match.owners) == ({"you": 0, "it": 2}, ["it", "it"])
+    match = nearly_over(0, 1)
+    match.play(1)
+    assert (match.points, match.owners) == ({"you": 1, "it": 0}, ["", "you"])
+    match.play(0)
+    assert match.said == "You drew 0. You win."
+    assert "Boxes: you 2, it 0." in repr(match)
+    match = nearly_over(0, 1)
+    match.play(1)
+    match._draw(0, "it")
+    assert match.owners == ["it", "you"]
+    match = nearly_over(0)
+    match.points["it"] = 1
+    assert match.play(0).said == "You drew 0. A draw."
 
 
 def test_an_edge_that_is_not_free_changes_nothing():
@@ -219,9 +262,56 @@ def test_every_edge_has_a_button_that_draws_it(monkeypatch):
     assert match.position == 1 << 5 | 1 << 0
     assert numbers["edge 5"].disabled
     assert "You drew 5" in said.value
+    assert numbers["edge 5"].description == ""
     again.click()
     assert match.position == 0
     assert not numbers["edge 5"].disabled
+
+
+def test_the_page_of_a_match_shows_whose_box_it_is(monkeypatch):
+    pytest.importorskip("ipywidgets")
+    shown, game = [], DotsAndBoxes(3, 2)
+
+    def policy(position):
+        assert position != game.full, "nobody has a move there"
+        return (~game.drawn(position)).astype(float)
+
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    match = play_against(game, policy)
+    grid, said, hints, again = shown[0].children
+    buttons = {cell.tooltip: cell for cell in grid.children if hasattr(cell, "tooltip")}
+    hints.value = True
+    lowest_on_the_right = 5 * 5 + 3  # of 7 rows of 5
+    match.position = game.full - (1 << 7)  # all but the edge below it
+    buttons["edge 7"].click()
+    named = [n for n, cell in enumerate(grid.children) if "you" in getattr(cell, "value", "")]
+    assert lowest_on_the_right in named
+    assert "Boxes: you 1, it 0." in said.value
+    again.click()
+    assert not any("you" in getattr(cell, "value", "") for cell in grid.children)
+
+
+def test_a_board_is_drawn_as_it_stands():
+    figure = pytest.importorskip("matplotlib.figure")
+    game = DotsAndBoxes(1, 2)
+    policy = np.array([0.0, 0.6, 0.04, 0.003, 0.3, 0.0, 0.057])
+    axes = figure.Figure().add_subplot()
+    assert board(axes, game, 0b0100001, policy, best=[1], title="a title") is axes
+    lines = [(line.get_color(), *map(list, line.get_data())) for line in axes.lines]
+    black = [(x, y) for color, x, y in lines if color == "black"][:-1]  # the last are the dots
+    assert black == [([0, 1], [0, 0]), ([1, 1], [0, -1])]
+    widths = {
+        tuple(zip(*map(list, line.get_data()), strict=True)): line.get_linewidth()
+        for line in axes.lines
+        if line.get_color() == COLORS[0]
+    }
+    ends = {e: tuple((c, -r) for r, c in game.lines[e]) for e in (1, 2, 4, 6)}
+    assert widths == {ends[e]: pytest.approx(1 + 13 * policy[e]) for e in ends}
+    rings = [line.get_data() for line in axes.lines if line.get_markeredgecolor() == COLORS[5]]
+    assert [(list(x), list(y)) for x, y in rings] == [([1.5], [0])]
+    words = {one.get_text(): one.xy for one in axes.texts}
+    assert words == {"60": (1.5, 0), "30": (0, -0.5), "6": (2, -0.5)}
+    assert axes.get_title() == "a title"
 
 
 def test_without_widgets_it_prints(monkeypatch, capsys):

@@ -5,19 +5,20 @@ import glob
 import os
 import pathlib
 import shutil
-from collections.abc import Iterator, Mapping
+from collections import Counter, OrderedDict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-PLAIN = (bool, int, float, complex, str, bytes, torch.Tensor, torch.Size, torch.dtype)
-ARRAYS = (np.generic, np.ndarray)
+PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.Size, torch.dtype)
+NUMBERS = "?bhilqBHILQefdgFD"  # NumPy's types, by their letters
 # What `torch.load` must be told to make again although it can do no harm: NumPy's numbers, paths.
 HARMLESS: list[Any] = [
     *(np.ndarray, np.dtype, np.float64(0).__reduce__()[0], np.zeros(0).__reduce__()[0]),
-    *{type(np.dtype(kind)) for kind in "?bhilqBHILQefdgFD"},
+    *{type(np.dtype(kind)) for kind in NUMBERS},
     *(pathlib.PosixPath, pathlib.WindowsPath),
 ]
 
@@ -79,17 +80,24 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def unreadable(state: Any, name: str = "state") -> str:
-    """Which value inside `state` a file cannot give back, in words; "" if all of them it can."""
-    if state is None or isinstance(state, (*PLAIN, *ARRAYS, Path)):
-        dtype = getattr(state, "dtype", None)
-        return f"{name} is an array of objects" if dtype == np.dtype(object) else ""
-    if isinstance(state, Mapping):
-        parts = ((f"{name}[{key!r}]", value) for key, value in state.items())
-    elif isinstance(state, (list, tuple, set)):
-        parts = ((f"{name}[{n}]", value) for n, value in enumerate(state))
+    """Which value inside `state` a file cannot give back, in words; "" if all of them it can.
+
+    An own kind of text, number, tuple or dict (an enum, a named tuple) is one: it is code.
+    """
+    kind = type(state)
+    if kind in PLAIN or isinstance(state, (torch.Tensor, Path)):
+        return ""
+    if kind is np.ndarray or isinstance(state, np.generic):
+        what = "objects" if state.dtype == np.dtype(object) else state.dtype
+        return "" if state.dtype.char in NUMBERS else f"{name} is an array of {what}"
+    if kind in (dict, OrderedDict, Counter):
+        parts = [(f"the key {key!r} of {name}", key) for key in state]
+        parts += [(f"{name}[{key!r}]", value) for key, value in state.items()]
+    elif kind in (list, tuple, set):
+        parts = [(f"{name}[{n}]", value) for n, value in enumerate(state)]
     else:
         return (
-            f"{name} is a {type(state).__name__}, and what is read back without running code are "
+            f"{name} is a {kind.__name__}, and what is read back without running code are "
             "tensors, arrays, numbers, texts, paths, and lists, tuples, sets and dicts of them"
         )
     return next((odd for part, value in parts if (odd := unreadable(value, part))), "")

@@ -21,7 +21,7 @@ def strength_at_random(q: np.ndarray) -> dict[str, float]:
     """The expected `strength` of a player who draws any free edge. q: (B, edges)."""
     free, best = np.isfinite(q), q.max(-1, keepdims=True)
     number = free.sum(-1)
-    lost = np.where(free, best - np.where(free, q, 0), 0).sum(-1) / number
+    lost = np.where(free, best - q, 0).sum(-1) / number
     return {"accuracy": float(((q == best).sum(-1) / number).mean()), "lost": float(lost.mean())}
 
 

@@ -63,7 +63,7 @@ class Match:
         self.owners = [
             old or (who if c else "") for old, c in zip(self.owners, complete, strict=True)
         ]
-        return bool(gain) and not self.over
+        return bool(gain)
 
     def __repr__(self) -> str:
         points = ", ".join(f"{who} {n}" for who, n in self.points.items())

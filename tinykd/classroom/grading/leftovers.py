@@ -43,8 +43,7 @@ def exercise_ends(space: dict[str, Any], *own: str) -> None:
         if name in space:
             _of_lesson[name] = space[name]
     for name in [name for name in space if name in _of_python and not name.startswith("_")]:
-        if name not in _of_lesson:
-            del space[name]
+        del space[name]
     space.update(_of_lesson)
     if torch := sys.modules.get("torch"):
         torch.set_grad_enabled(True)
