@@ -74,7 +74,8 @@ def lines() -> Iterator[str]:
     about = next(iter(cpu.values()))["machine"]
     used = {k: v for one in cpu.values() for k, v in one["settings"].get("versions", {}).items()}
     measured = str([row for one in cpu.values() for row in one["rows"]]).lower()
-    used = {k: v for k, v in used.items() if k in measured and k != "tinykd"}
+    # A package by its first word: "otter-grader" is otter, "llama-cpp-python" llama.cpp.
+    used = {k: v for k, v in used.items() if k.split("-")[0] in measured and k != "tinykd"}
     names = ", ".join(f"{name} {version}" for name, version in sorted(used.items()))
     yield f"One thread of {about['processor']}, torch {about['torch']}; {names}."
     yield ""
