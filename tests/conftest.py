@@ -137,7 +137,7 @@ def disk_full_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
 @pytest.fixture
 def run_seen_to_fail(child_env: dict[str, str]) -> Callable[[str], None]:
-    """Put in every second bug of one list, the others at the next commit; `make soak` puts in all.
+    """Put in every third bug of one list, the others at the next commits; `make soak` puts in all.
 
     Fails with what the script said if one is not seen.
     """
@@ -147,7 +147,7 @@ def run_seen_to_fail(child_env: dict[str, str]) -> Callable[[str], None]:
     def run(bugs: str) -> None:
         count = ["git", "rev-list", "--count", "HEAD"]
         commits = subprocess.run(count, capture_output=True, text=True, cwd=SCRIPTS).stdout.strip()
-        share = f"{commits}/2" if commits else "1/1"  # the same for one commit, however often
+        share = f"{commits}/3" if commits else "1/1"  # the same for one commit, however often
         script = SCRIPTS.parent / "seen_to_fail.py"
         command = [sys.executable, str(script), bugs, "--share", share]
         done = subprocess.run(command, env=child_env, capture_output=True, text=True)
