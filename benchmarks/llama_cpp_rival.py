@@ -3,7 +3,7 @@
     .venv-peers/bin/pip install llama-cpp-python==0.3.36      compiles llama.cpp: ten minutes
     .venv-peers/bin/python benchmarks/llama_cpp_rival.py      whether it runs on this processor
 
-Used where it is installed and runs. It decodes as its own `examples/batched` and
+It decodes as its own `examples/batched` and
 `examples/parallel` do: all sequences in one batch, each with a sequence id, a prompt with several
 samples read once and its cache shared. Drawn by its `dist` sampler at T = 1 from all tokens, as
 ours are.
