@@ -42,7 +42,7 @@ from throughput import SHAPE, matrix_rate, operations
 
 import tinykd
 from tinykd import HardLabels, Trainer
-from tinykd.lm import SequenceBatches, generate, smollm2
+from tinykd.lm import Problem, SequenceBatches, generate, smollm2
 from tinykd.lm.reasoning.problems import load_word_problems
 from tinykd.lm.weights import smollm2_file
 
@@ -65,21 +65,21 @@ class Rivals:
         self.fast_ours = copy.deepcopy(self.ours).bfloat16()
         self.fast_theirs = copy.deepcopy(self.theirs).bfloat16().eval()
         self.max_new = max_new
-        encode = self.tokenizer.encode
-        every = [
-            (
-                encode(f"<|im_start|>user\n{p.question}<|im_end|>\n<|im_start|>assistant\n"),
-                [*encode(p.solution), self.tokenizer.eos],
-            )
-            for p in load_word_problems("train")
-        ]
-        # Spread over all problems; steps that are not whole, for the stories come in turn.
+        problems = load_word_problems("train")
+        # Steps over them that are not whole, for the stories come in turn.
         self.examples, asked = (
-            [every[i * len(every) // count] for i in range(count)] for count in (examples, prompts)
+            [self._example(problems[i * len(problems) // count]) for i in range(count)]
+            for count in (examples, prompts)
         )
         self.prompts = [prompt for prompt, _ in asked]
         self.start = {k: v.clone() for k, v in self.ours.state_dict().items()}
         self.their_start = {k: v.clone() for k, v in self.theirs.state_dict().items()}
+
+    def _example(self, problem: Problem) -> tuple[list[int], list[int]]:
+        """Prompt and answer, as tokens."""
+        encode = self.tokenizer.encode
+        prompt = f"<|im_start|>user\n{problem.question}<|im_end|>\n<|im_start|>assistant\n"
+        return encode(prompt), [*encode(problem.solution), self.tokenizer.eos]
 
     def sample_ours(self, n: int) -> int:
         """Answers by tinykd.lm.generate, n a prompt; returns their tokens."""

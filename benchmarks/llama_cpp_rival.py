@@ -3,10 +3,9 @@
     .venv-peers/bin/pip install llama-cpp-python==0.3.36      compiles llama.cpp: ten minutes
     .venv-peers/bin/python benchmarks/llama_cpp_rival.py      whether it runs on this processor
 
-It decodes as its own `examples/batched` and
-`examples/parallel` do: all sequences in one batch, each with a sequence id, a prompt with several
-samples read once and its cache shared. Drawn by its `dist` sampler at T = 1 from all tokens, as
-ours are.
+It decodes as its own `examples/batched` and `examples/parallel` do: all sequences in one batch,
+each with a sequence id, a prompt with several samples read once and its cache shared. Drawn by its
+`dist` sampler at T = 1 from all tokens, as ours are.
 """
 
 import ctypes
@@ -42,7 +41,12 @@ class LlamaCpp:
         self.batch = lib.llama_batch_init(max(rows, AT_ONCE), 0, ALONE)
 
     def generate(
-        self, prompts: Sequence[Sequence[int]], samples: int, max_new: int, eos: int, seed: int = 0
+        self,
+        prompts: Sequence[Sequence[int]],
+        samples: int,
+        max_new: int,
+        eos: int,
+        seed: int | None = 0,
     ) -> list[list[int]]:
         """`samples` answers to each prompt, one after the other, `eos` their end; as ours.
 

@@ -526,6 +526,7 @@ def test_a_line_that_students_see_anyway_is_no_secret(tmp_path):
     twice = made(tmp_path, "    return 2 * f(x)", f"    {line}\n    return doubled", seen)
     as_built(twice, tmp_path)
     release.release(twice.path, tmp_path / "out")
+    assert (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

@@ -102,11 +102,7 @@ class Transformer(nn.Module):
         self, input_ids: Tensor, attention_mask: Tensor | None, cache: Cache | None
     ) -> tuple[Tensor | None, Tensor]:
         """Who may look at whom (B, 1, T, S), None for the plain causal case; positions (B, T)."""
-        real = (
-            torch.ones_like(input_ids, dtype=torch.bool)
-            if attention_mask is None
-            else attention_mask
-        )
+        real = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         real = as_bools(real, "attention_mask")
         if real.shape != input_ids.shape:
             raise ValueError(
